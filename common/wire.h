@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef COMMON_WIRE_H
+#define COMMON_WIRE_H
+
+/*
+ * The agent API: what host and agent agree on, and the only place where they meet.
+ * docs/api.md describes it for readers, docs/openapi.yaml for tools.
+ *
+ * Transport: HTTP/1.1 over vsock; the host connects to WIRE_PORT of the guest. The agent connects once to
+ * WIRE_READY_PORT of the host (CID 2) and sends WIRE_READY_LINE when it listens.
+ *
+ *   GET /api2/json/status?keep-timeout=1          no ticket needed; {"data":{"uptime":S,"timeout":S,"version":TEXT}}
+ *   GET /api2/json/list?path=B64                  {"data":[...]} as the reference daemon answers
+ *   GET /api2/json/list?path=B64&ext=1[&recursive=1]      JSON Lines, see below
+ *   GET /api2/json/stat?path=B64                  {"data":ENTRY} with "xattrs": [{"name":B64,"value":B64}]
+ *   GET /api2/json/map?path=B64                   {"data":{"size":N,"data":[[off,len],...]}} of a sparse file
+ *   GET /api2/json/disks                          {"data":[VOLUME...]}
+ *   GET /api2/json/extract?path=B64&format=plain|pxar[&ext=1][&offset=N&length=N]
+ *   GET /api2/json/stop
+ *
+ * Ticket: header "Authorization: <64 hex digits>". path: base64 of "DISK.img.fidx/part/1/etc" as formats in docs/api.md.
+ * Errors: status 4xx/5xx, body text/plain with the message, header "pluck-error: ENOENT" (errno name).
+ *
+ * ENTRY of ext=1, one object a line, unsorted, and each line at most WIRE_LINE_MAX bytes:
+ *   {"path":B64,"type":"f","mode":33188,"uid":0,"gid":0,"size":5,"mtime":S,"mtime-nsec":N,"links":1,"inode":N,
+ *    "target":B64,"rdev":[MAJ,MIN],"error":{"name":"EIO","text":"..."}}
+ *   path: of the entry beneath the requested one, no leading slash; "" is the requested entry itself (sent alone for
+ *   anything but a directory, and with "error" for a directory that could not be read to its end).
+ *   type: d f l b c p s, v for bucket levels ("v" entries have no lstat fields; "size" if known). mtime is the floor.
+ *   A missing field means "not known"; an entry that lstat refuses has path, type "?" and error.
+ *
+ * VOLUME: {"name","type","size","label","uuid","part-uuid","part-name","path","error","children":[VOLUME...]}
+ *   path: B64 of what list takes (absent if it cannot be listed); type: "disk", "part", or the content's type as
+ *   blkid names it ("ext4", "swap", "LVM2_member", ...); absent values are omitted.
+ *
+ * Every answer to list?ext=1 and extract is chunked and ends with the trailer fields below. Without a good
+ * trailer the stream is incomplete.
+ */
+
+#include <stdint.h>
+
+#define WIRE_PORT 807
+#define WIRE_READY_PORT 808
+#define WIRE_READY_LINE "READY 1\n"
+#define WIRE_VERSION 1
+
+#define WIRE_API "/api2/json"
+#define WIRE_TICKET_HEX 64			/* hex digits: 32 random bytes */
+#define WIRE_FWCFG_TICKET "opt/org.pluck/ticket"
+#define WIRE_FWCFG_TICKET_PATH "/sys/firmware/qemu_fw_cfg/by_name/opt/org.pluck/ticket/raw"
+
+#define WIRE_PATH_MAX 65536			/* bytes of a decoded path */
+#define WIRE_LINE_MAX 262144			/* bytes of a JSON line */
+#define WIRE_DEPTH_MAX 16384			/* directories below each other that a walk enters */
+#define WIRE_CONN_MAX 64			/* connections at once */
+#define WIRE_WATCHDOG_S 600
+
+#define WIRE_HDR_ERROR "pluck-error"
+#define WIRE_TRAILER_ENTRIES "pluck-entries"	/* decimal: lines or archive members */
+#define WIRE_TRAILER_BYTES "pluck-bytes"	/* decimal: body bytes */
+#define WIRE_TRAILER_ERRORS "pluck-errors"	/* decimal: entries with an error */
+#define WIRE_TRAILER_XXH64 "pluck-xxh64"	/* 16 hex digits over the body bytes, seed 0 */
+
+/* Disk serials: a virtio-blk serial has 20 bytes, too few for names. The host gives "pluck-NNNN" (decimal slot) and
+ * the agent learns names by fw_cfg: lines "NNNN NAME\n" in slot order, NAME without ".img.fidx". The host may rewrite
+ * nothing after boot. */
+#define WIRE_SERIAL_FMT "pluck-%04u"
+#define WIRE_FWCFG_DISKS "opt/org.pluck/disks"
+#define WIRE_FWCFG_DISKS_PATH "/sys/firmware/qemu_fw_cfg/by_name/opt/org.pluck/disks/raw"
+#define WIRE_SERIAL_TOOLS "pluck-tools"		/* the on-demand tools image */
+#define WIRE_DISK_NAME_MAX 255
+#define WIRE_DISK_SUFFIX ".img.fidx"		/* optional behind a disk's name in a path */
+
+#endif

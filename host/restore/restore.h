@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef HOST_RESTORE_RESTORE_H
+#define HOST_RESTORE_RESTORE_H
+
+/*
+ * The one extractor: decoder events become files beneath a target directory, or members of a tar. Fed with
+ * pxar events from the VM or from file archives.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/err.h"
+#include "common/pxar/decode.h"
+
+/* A reader of pxar bytes. Return: more than 0: bytes; 0: the end, and the stream was complete; negative errno. */
+typedef ssize_t restore_read_fn(void *arg, void *p, size_t n, struct err *err);
+
+enum restore_overwrite { RESTORE_OVERWRITE_NEVER, RESTORE_OVERWRITE_ALWAYS, RESTORE_OVERWRITE_IF_NEWER };
+
+struct restore_options {
+	enum restore_overwrite overwrite;
+	bool devices;		/* create device nodes */
+	bool keep_partial;	/* a file that could not be read whole stays as NAME.partial */
+	bool skip_root;		/* the root entry is a mere container: apply none of its metadata */
+};
+
+struct restore_report {
+	uint64_t files, dirs, others;	/* created */
+	uint64_t bytes;			/* of file data written */
+	uint64_t left_out;		/* entries not created (existing, devices, errors) */
+	uint64_t incomplete;		/* files whose data could not be read whole */
+	uint64_t meta_failed;		/* pieces of metadata that could not be applied */
+};
+
+/** called for every entry left out or changed; @path is foreign bytes: quote before printing */
+typedef void restore_note_fn(void *arg, const char *path, size_t path_len, int code, const char *what);
+
+struct restore_sink {
+	restore_note_fn *note;		/* may be NULL */
+	void *arg;
+};
+
+/**
+ * restore_to_dir() - extract a pxar stream beneath a directory
+ * @dirfd: the target directory, borrowed. Members of the root appear in it.
+ * Errors of single entries are noted, counted, and do not stop it. Files get their final name only when whole.
+ * Return: 0 when the stream was complete (look at the report); -ENOSPC and the like when the target fails;
+ * -EBADMSG, -ENODATA when the stream is bad. Nothing is ever created outside @dirfd.
+ */
+int restore_to_dir(int dirfd, const struct restore_options *o, unsigned int dec_flags, restore_read_fn *read, void *arg,
+		   const struct restore_sink *sink, struct restore_report *ret, struct err *err);
+
+/**
+ * restore_to_tar() - write the members as PAX tar
+ * @fd: output, borrowed. Without a good end of the stream no end-of-archive blocks are written.
+ * Return: as restore_to_dir(); -EPIPE when the reader went away.
+ */
+struct restore_tar;
+int restore_tar_new(int fd, struct restore_tar **ret, struct err *err);
+int restore_to_tar(struct restore_tar *t, const struct restore_options *o, unsigned int dec_flags, restore_read_fn *read, void *arg,
+		   const struct restore_sink *sink, struct restore_report *ret, struct err *err);
+int restore_tar_finish(struct restore_tar *t, struct err *err);
+void restore_tar_free(struct restore_tar *t);
+
+#endif

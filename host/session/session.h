@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef HOST_SESSION_SESSION_H
+#define HOST_SESSION_SESSION_H
+
+/*
+ * A session: the broker process with its device process and its VM. One per snapshot or set of disks and user; made on first use,
+ * found again by later calls. State directory $XDG_RUNTIME_DIR/pluck, else /run/pluck/UID (mode 0700):
+ *
+ *   HASH.start   flock'ed by whoever looks a session up or starts it
+ *   HASH.live    flock'ed by the session as long as it lives; JSON, 0600: {"name","pid","created","disks":[...]}
+ *   HASH.sock    its socket, 0600; both ends check the peer's uid
+ *
+ * HASH: first 32 hex digits of SHA-256 over the key. Whether a session lives is told by the lock, never by the pid.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/wire.h"
+
+#define SESSION_DISKS_MAX 60
+
+struct session_disk {
+	const char *name;	/* what paths begin with, without ".img.fidx" */
+	const char *file;	/* --disk: the raw file */
+	const char *archive;	/* store: stored name ("drive-scsi0.img.fidx") */
+};
+
+/* What a session serves; strings borrowed. */
+struct session_spec {
+	const char *repository;	/* absolute directory of a local datastore; NULL: plain disks */
+	const char *ns;		/* namespace, "" for the root */
+	const char *snapshot;	/* TYPE/ID/TIME */
+	const struct session_disk *disks;
+	size_t nr_disks;
+	uint32_t memory_mib;	/* 0: default */
+	uint32_t idle_timeout_s;	/* 0: default 600 */
+};
+
+struct session_conn {
+	int fd;			/* connected stream: HTTP to the agent */
+	char ticket[WIRE_TICKET_HEX + 1];
+};
+
+/** called while a session starts: "start QEMU", "boot", "agent ready"; may be NULL */
+typedef void session_progress_fn(void *arg, const char *phase);
+
+/**
+ * session_connect() - a connection to the agent of the session for @spec; starts the session if there is none
+ * Blocks until the agent listens. Return: 0; -EHOSTDOWN the VM failed (text has the reason); -ETIMEDOUT; what opening
+ * the sources gives; negative errno.
+ */
+int session_connect(const struct session_spec *spec, session_progress_fn *progress, void *arg, struct session_conn *ret, struct err *err);
+
+/** session_name() - "REPO:NS/SNAPSHOT" or "disk:NAME=FILE,..." in malloc'ed memory; NULL without memory. */
+char *session_name(const struct session_spec *spec);
+
+/**
+ * session_damage() - ranges of sources that could not be read since the session began
+ * @ret_json: malloc'ed JSON array of {"disk","offset","length","error"} (at most 1000)
+ * Return: number of damaged ranges; negative errno.
+ */
+int session_damage(const struct session_spec *spec, char **ret_json, struct err *err);
+
+/** session_status_json() - malloc'ed JSON object {"NAME": {"pid","uptime","timeout","state","disks":[..]} | {"error"}} of all of this user's sessions. */
+int session_status_json(char **ret_json, struct err *err);
+
+/** session_stop() - by name as status shows it. Waits until the session is gone. Return: 0; -ENOENT. */
+int session_stop(const char *name, struct err *err);
+
+/** session_main() - the session process (exec'ed by session_connect()). Return: exit status. */
+int session_main(int spec_fd, int ready_fd);
+
+#endif

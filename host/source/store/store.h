@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef HOST_SOURCE_STORE_STORE_H
+#define HOST_SOURCE_STORE_STORE_H
+
+/* A local datastore: groups, snapshots, manifests, images. formats: datastore layout, blobs, fixed index. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "host/source/source.h"
+
+struct store;
+struct snapshot;
+
+/** store_open() - an existing datastore directory. Return: 0; -ENOENT, -EACCES (the text says which user may read it). */
+int store_open(const char *path, struct store **ret, struct err *err);
+void store_close(struct store *s);
+
+/** store_create() - lay out a new, empty datastore (65536 chunk directories). -EEXIST if the directory is not empty. */
+int store_create(const char *path, struct err *err);
+
+/* One snapshot in a listing. */
+struct store_snapshot_info {
+	const char *type, *id;	/* borrowed */
+	int64_t time;
+	bool finished;
+	bool protected_;
+	bool has_size;
+	uint64_t size;		/* of all files */
+	char comment[256];	/* first line of the notes; foreign text */
+	char owner[128];
+	const struct store_file *files;
+	size_t nr_files;
+};
+
+struct store_file {
+	const char *name;	/* stored name */
+	const char *crypt_mode;	/* "none", "encrypt", "sign-only"; NULL if not in the manifest */
+	bool has_size;
+	uint64_t size;
+	uint8_t csum[32];
+	bool has_csum;
+};
+
+typedef int store_snapshot_fn(void *arg, const struct store_snapshot_info *i);
+/** store_list() - all snapshots of a namespace ("" root), groups and times sorted. A manifest that cannot be read: no size. */
+int store_list(struct store *s, const char *ns, store_snapshot_fn *fn, void *arg, struct err *err);
+
+/** snapshot_open() - by "TYPE/ID/TIME"; reads and checks the manifest against it. -ENOENT, -EBADMSG, -EINVAL for bad syntax. */
+int snapshot_open(struct store *s, const char *ns, const char *name, struct snapshot **ret, struct err *err);
+void snapshot_close(struct snapshot *sn);
+const struct store_file *snapshot_files(const struct snapshot *sn, size_t *ret_nr);
+
+/**
+ * snapshot_open_image() - a fixed index as a source
+ * @file: stored name. Checks the index (form, checksum and size against the manifest). Every chunk's CRC, length and digest are
+ * checked on each load; the all-zero chunk is not read. The store and snapshot must stay open as long as the source.
+ */
+int snapshot_open_image(struct snapshot *sn, const char *file, struct source **ret, struct err *err);
+
+/* Writing a snapshot. */
+struct backup_input {
+	const char *name;	/* "drive-scsi0.img" or "qemu-server.conf" */
+	int fd;			/* borrowed */
+};
+struct backup_stats {
+	uint64_t bytes, chunks, new_chunks, new_bytes;	/* logical bytes; all; written */
+};
+typedef void backup_progress_fn(void *arg, const char *name, uint64_t done, uint64_t total);
+
+/**
+ * store_backup() - a new snapshot from images and small files
+ * Written under its final name only when whole: the manifest comes last. -EEXIST if the snapshot is there already.
+ * Takes the locks of the format (shared lock on the store, exclusive on group and snapshot).
+ */
+int store_backup(struct store *s, const char *ns, const char *type, const char *id, int64_t time,
+		 const struct backup_input *in, size_t nr_in, backup_progress_fn *progress, void *arg,
+		 struct backup_stats *ret, struct err *err);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef HOST_VM_VM_H
+#define HOST_VM_VM_H
+
+/* QEMU: found, checked, jailed, started, watched. Knows nothing of disks' contents. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/err.h"
+#include "common/wire.h"
+
+#define VM_SLOTS_MAX 22		/* virtio-mmio: 24 slots, one is vsock's */
+
+struct vm_config {
+	const char *lib_dir;	/* holds vmlinux, initramfs.cpio, tools.img */
+	uint32_t memory_mib;
+	uint32_t nr_slots;
+	int ram_fd;		/* sealed memfd of memory_mib, borrowed */
+	int vsock_fd;		/* vhost-user socket ends for QEMU, borrowed */
+	const int *blk_fds;
+	const char *disks;	/* text of WIRE_FWCFG_DISKS */
+	const char *ticket;
+	const char *accel;	/* "tcg" or "kvm" */
+};
+
+struct vm;
+
+/** vm_find_libdir() - PLUCK_LIBDIR, else beside the program, else PREFIX/lib/pluck. Return: 0 with malloc'ed path; -ENOENT naming what is missing. */
+int vm_find_libdir(char **ret, struct err *err);
+
+/** vm_check_qemu() - is there a QEMU that will do (version, microvm, devices)? The answer is cached by the binary's identity. */
+int vm_check_qemu(struct err *err);
+
+/** vm_make_ram() - memfd of @mib MiB, sealed against shrinking, growing and more seals. Return: the descriptor or negative errno. */
+int vm_make_ram(uint32_t mib, struct err *err);
+
+/** vm_start() - start QEMU in its jail. Call from the main thread. Return: 0; -EHOSTDOWN or others with the reason. */
+int vm_start(const struct vm_config *c, struct vm **ret, struct err *err);
+
+/** vm_console_fd() - readable when there is console output or it ended; then call vm_console_read(). */
+int vm_console_fd(const struct vm *vm);
+/** vm_console_read() - take what is there into the ring of 256 KiB. Return: 1 more may come; 0 at the end. */
+int vm_console_read(struct vm *vm);
+/** vm_console_tail() - the last lines, escaped for a terminal; at most @room bytes with the NUL. Return: length. */
+size_t vm_console_tail(const struct vm *vm, char *ret, size_t room);
+
+/** vm_exit_fd() - pidfd: readable when QEMU's jail has ended. */
+int vm_exit_fd(const struct vm *vm);
+
+/** vm_free() - kill it if it runs, reap it, release everything. */
+void vm_free(struct vm *vm);
+
+#endif
