@@ -37,7 +37,11 @@ struct http_head {
 /** http_head_end() - how many of the @len bytes form a whole head? Return: bytes up to and with CRLF CRLF; 0 if not yet whole; -EBADMSG past HTTP_HEAD_MAX. */
 long http_head_end(const void *p, size_t len);
 
-/** http_parse_request() - a whole head as http_head_end() measured it. Return: 0; -EBADMSG; -EOPNOTSUPP for a method but GET. */
+/**
+ * http_parse_request() - a whole head as http_head_end() measured it
+ * Refused besides bad syntax: a field name twice, a body, bytes outside ASCII.
+ * Return: 0; -EBADMSG; -EOPNOTSUPP for a method but GET.
+ */
 int http_parse_request(const void *p, size_t len, struct http_head *ret);
 int http_parse_response(const void *p, size_t len, struct http_head *ret);
 
@@ -77,7 +81,8 @@ int http_body_init(struct http_body *b, const struct http_head *h);
  * http_body_next() - consume bytes
  * @p, @len:  input, moved on
  * @ret, @ret_len: a run of data bytes within the input; length 0 when only framing was consumed
- * Return: 1 when the body is complete (trailers parsed); 0 to go on with more input when @len is 0; -EBADMSG.
+ * Return: 1 when the body is complete (trailers parsed), with *ret_len 0; 0 to go on: with the same input, or with more when
+ * both @len and *ret_len are 0; -EBADMSG, also on every later call.
  */
 int http_body_next(struct http_body *b, const char **p, size_t *len, const char **ret, size_t *ret_len);
 
