@@ -19,6 +19,7 @@
  *                      WANT    unit @unit of disk @slot into cache slot @cache_slot; prefetch or demand
  *                      IOERR   a raw disk could not be read (for the report)
  *                      CLIENT_FAILED  a handed-over client could not be connected (it was closed); @code
+ *                      CLIENT_DONE    a connected client has ended and its socket is closed; each CLIENT gets exactly one of the two
  *                      FATAL   the guest or QEMU broke the protocol: @text names the field; the device ends
  */
 
@@ -43,6 +44,7 @@ enum link_type {
 	LINK_WANT,
 	LINK_IOERR,
 	LINK_CLIENT_FAILED,
+	LINK_CLIENT_DONE,
 	LINK_FATAL,
 };
 
@@ -76,7 +78,7 @@ struct link_msg {
 		} want;
 		struct {
 			uint32_t port;
-			uint32_t id;		/* chosen by the session, comes back in CLIENT_FAILED */
+			uint32_t id;		/* chosen by the session, comes back in CLIENT_FAILED and CLIENT_DONE */
 			int32_t code;
 		} client;
 		struct {
