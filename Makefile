@@ -23,8 +23,8 @@ pkg = $(shell pkg-config $(1) $(PKGS) libacl 2>/dev/null)
 WARN := -Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes -Wformat=2 -Wstrict-prototypes $(if $(CI),-Werror)
 BASE := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -DPLUCK_VERSION='"$(VERSION)"' $(WARN)
 HARDEN := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
-SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 comma := ,
+SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 HOST_CFLAGS = $(BASE) $(HARDEN) $(SANFLAGS) -DPLUCK_PREFIX='"$(PREFIX)"' $(call pkg,--cflags) $(CFLAGS)
 HOST_LDFLAGS = -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
 HOST_LIBS = $(call pkg,--libs) -lpthread
