@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "host/cli/cli.h"
+
+/* In the order help shows them. */
+const struct command *const commands[] = {
+	&cmd_version, &cmd_help,
+	NULL,
+};

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pluck: one program in three roles. The command; "pluck __session SPEC_FD READY_FD", the broker; "pluck __device", the
+ * device process with its link at descriptor 3. The last two are started by pluck itself.
+ */
+#include <fcntl.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "host/cli/cli.h"
+#include "host/dev/dev.h"
+#include "host/session/session.h"
+
+#define DEVICE_LINK_FD 3
+
+/* So that no file we open becomes 0, 1 or 2. */
+static void open_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		(void)close(fd);
+}
+
+static int parse_fd(const char *s)
+{
+	char *end;
+	long v = strtol(s, &end, 10);
+
+	return *s && !*end && v > 2 && v < 1 << 20 ? (int)v : -1;
+}
+
+static int role_session(const char *spec, const char *ready)
+{
+	int spec_fd = parse_fd(spec), ready_fd = parse_fd(ready);
+
+	if (spec_fd < 0 || ready_fd < 0)
+		return EXIT_USAGE;
+	return session_main(spec_fd, ready_fd);
+}
+
+static int run(const struct command *cmd, int argc, char **argv)
+{
+	struct err err = ERR_INIT;
+	struct args a;
+	int r;
+
+	r = args_parse(cmd, argc, argv, &a, &err);
+	if (a.help) {
+		cli_help(stdout, cmd);
+		r = EXIT_OK;
+	} else if (r < 0) {
+		r = r == -EINVAL ? cli_usage(cmd, "%s", err.text) : cli_fail(&err, r);
+	} else {
+		r = cmd->run(&a);
+	}
+	args_free(&a);
+	return cli_out_end(r);
+}
+
+static int unknown_command(const char *name)
+{
+	char q[128];
+
+	return cli_usage(NULL, "unknown command '%s'", log_quote(name, strlen(name), q, sizeof(q)));
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *cmd;
+
+	if (argc == 4 && !strcmp(argv[1], "__session"))
+		return role_session(argv[2], argv[3]);
+	if (argc == 2 && !strcmp(argv[1], "__device"))
+		return dev_main(DEVICE_LINK_FD);
+	open_standard_fds();
+	(void)setlocale(LC_CTYPE, "");
+	cli_signals_init();
+	log_open(STDERR_FILENO, "pluck: ");
+	if (argc < 2) {
+		cli_help(stderr, NULL);
+		return EXIT_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+		argv[1] = "help";
+	else if (!strcmp(argv[1], "--version"))
+		argv[1] = "version";
+	cmd = command_find(argv[1]);
+	if (!cmd)
+		return unknown_command(argv[1]);
+	return run(cmd, argc - 2, argv + 2);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Signals, time-out and the progress line: what happens beside the work. */
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host/cli/cli.h"
+
+#define ERASE_LINE "\r\x1b[K"
+
+static volatile sig_atomic_t progress_shown;
+static bool progress_on;
+static struct timespec progress_last;
+static const char *alarm_text;
+
+static void say(const char *text, size_t len)
+{
+	(void)!write(STDERR_FILENO, text, len);
+}
+
+static void on_end(int sig)
+{
+	if (progress_shown)
+		say("\n", 1);
+	_exit(128 + sig);
+}
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+	if (progress_shown)
+		say(ERASE_LINE, sizeof(ERASE_LINE) - 1);
+	say("pluck: ", 7);
+	say(alarm_text, strlen(alarm_text));
+	say("\n", 1);
+	_exit(EXIT_TIMEOUT);
+}
+
+static void set_handler(int sig, void (*fn)(int))
+{
+	struct sigaction sa = { .sa_handler = fn, .sa_flags = SA_RESTART };
+
+	(void)sigemptyset(&sa.sa_mask);
+	(void)sigaction(sig, &sa, NULL);
+}
+
+static void end_signals(sigset_t *ret)
+{
+	(void)sigemptyset(ret);
+	(void)sigaddset(ret, SIGINT);
+	(void)sigaddset(ret, SIGTERM);
+}
+
+void cli_signals_init(void)
+{
+	struct sigaction old;
+	sigset_t set;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (sigaction(SIGINT, NULL, &old) == 0 && old.sa_handler != SIG_IGN)	/* "pluck ... &" in a script */
+		set_handler(SIGINT, on_end);
+	set_handler(SIGTERM, on_end);
+	end_signals(&set);
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+int cli_signals_hold(void)
+{
+	sigset_t set;
+	int fd;
+
+	end_signals(&set);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	return fd;
+}
+
+void cli_signals_release(int fd)
+{
+	sigset_t set;
+
+	end_signals(&set);
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+	(void)close(fd);
+}
+
+void cli_alarm(unsigned int seconds, const char *text)
+{
+	sigset_t set;
+
+	if (!seconds)
+		return;
+	alarm_text = text;
+	set_handler(SIGALRM, on_alarm);
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGALRM);
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+	(void)alarm(seconds);
+}
+
+void cli_progress_init(bool quiet)
+{
+	progress_on = !quiet && isatty(STDERR_FILENO);
+}
+
+static void show(const char *text)
+{
+	char line[256];
+	int n = snprintf(line, sizeof(line), ERASE_LINE "%s", text);
+
+	progress_shown = 1;
+	say(line, n < (int)sizeof(line) ? (size_t)n : sizeof(line) - 1);
+}
+
+void cli_progress(const char *fmt, ...)
+{
+	struct timespec now;
+	char text[128];
+	va_list ap;
+
+	if (!progress_on || clock_gettime(CLOCK_MONOTONIC, &now) < 0)
+		return;
+	if ((now.tv_sec - progress_last.tv_sec) * 1000 + (now.tv_nsec - progress_last.tv_nsec) / 1000000 < 200)
+		return;
+	progress_last = now;
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	show(text);
+}
+
+void cli_progress_end(void)
+{
+	if (progress_shown)
+		say(ERASE_LINE, sizeof(ERASE_LINE) - 1);
+	progress_shown = 0;
+}
+
+void cli_phase(void *arg, const char *phase)
+{
+	char text[128];
+
+	(void)arg;
+	if (!progress_on)
+		return;
+	(void)snprintf(text, sizeof(text), "%s...", phase);
+	show(text);
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "host/cli/target.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/b64.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/path.h"
+#include "common/utf8.h"
+
+#define NS_DEPTH_MAX 7
+#define NS_MAX 256
+
+#define ID_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+
+const struct opt target_opts[] = {
+	{ OPT("repository", OPT_TEXT, "DIR", "the datastore (default: PBS_REPOSITORY)") },
+	{ OPT("ns", OPT_TEXT, "NAMESPACE", "namespace in the datastore (default: the root)") },
+	{ OPT("disk", OPT_LIST, "[NAME=]FILE", "a raw disk image instead of a snapshot") },
+	OPT_END,
+};
+
+const struct opt target_vm_opts[] = {
+	{ OPT("memory", OPT_NUMBER, "MIB", "memory of the VM, if it is started now (default: 128)"), .min = 64, .max = 65536 },
+	{ OPT("idle-timeout", OPT_NUMBER, "SECONDS", "the VM ends after so long without use (default: 600)"), .min = 1, .max = 604800 },
+	OPT_END,
+};
+
+const struct opt target_base64_opts[] = {
+	{ OPT("base64", OPT_BOOL, NULL, "paths are given in base64") },
+	OPT_END,
+};
+
+static int bad(struct err *err, const char *what, const char *s, const char *why)
+{
+	char q[300];
+
+	return err_text(err, -EINVAL, "%s '%s' %s", what, log_quote(s, strlen(s), q, sizeof(q)), why);
+}
+
+int target_repository(const struct args *a, const char **ret, struct err *err)
+{
+	const char *s = args_text(a, "repository");
+	char q[300];
+
+	if (!s)
+		s = getenv("PBS_REPOSITORY");
+	if (!s || !*s)
+		return err_text(err, -EINVAL, "no datastore: give --repository DIR, or --disk FILE for a plain disk image");
+	if (s[0] != '/')
+		return err_text(err, -EHOSTUNREACH,
+				"repository '%s' is not an absolute path: remote servers are not supported yet",
+				log_quote(s, strlen(s), q, sizeof(q)));
+	*ret = s;
+	return 0;
+}
+
+/* [A-Za-z0-9_][A-Za-z0-9._-]* */
+static bool is_safe_id(const char *s, size_t len)
+{
+	return len && s[0] != '.' && s[0] != '-' && strspn(s, ID_CHARS) >= len;
+}
+
+int target_check_ns(const char *ns, struct err *err)
+{
+	const char *p = ns;
+	size_t depth = 0;
+
+	while (*ns && p) {
+		size_t n = strcspn(p, "/");
+
+		if (!is_safe_id(p, n) || ++depth > NS_DEPTH_MAX || strlen(ns) > NS_MAX)
+			return bad(err, "namespace", ns, "is not valid");
+		p = p[n] ? p + n + 1 : NULL;
+	}
+	return 0;
+}
+
+static bool is_time(const char *s)
+{
+	char back[32];
+	struct tm tm = { 0 };
+	time_t t;
+
+	if (strlen(s) != 20 || !strptime(s, "%Y-%m-%dT%H:%M:%SZ", &tm))
+		return false;
+	t = timegm(&tm);
+	return gmtime_r(&t, &tm) && strftime(back, sizeof(back), "%Y-%m-%dT%H:%M:%SZ", &tm) && !strcmp(back, s);
+}
+
+bool target_is_snapshot(const char *s)
+{
+	const char *id = strchr(s, '/'), *time = id ? strchr(id + 1, '/') : NULL;
+	size_t n = id ? (size_t)(id - s) : 0;
+
+	if (!time || !((n == 2 && (!memcmp(s, "vm", 2) || !memcmp(s, "ct", 2))) || (n == 4 && !memcmp(s, "host", 4))))
+		return false;
+	return is_safe_id(id + 1, (size_t)(time - id - 1)) && is_time(time + 1);
+}
+
+static int parse_store(const struct args *a, size_t *pos, struct target *t, struct err *err)
+{
+	const char *ns = args_text(a, "ns");
+	int r;
+
+	if (!ns)
+		ns = getenv("PBS_NAMESPACE");
+	t->spec.ns = ns ? ns : "";
+	r = target_repository(a, &t->spec.repository, err);
+	if (r == 0)
+		r = target_check_ns(t->spec.ns, err);
+	if (r < 0)
+		return r;
+	if (*pos >= a->nr_pos)
+		return err_text(err, -EINVAL, "arguments are missing: %s", a->cmd->usage);
+	t->spec.snapshot = a->pos[(*pos)++];
+	if (!target_is_snapshot(t->spec.snapshot))
+		return bad(err, "snapshot", t->spec.snapshot, "is not TYPE/ID/YYYY-MM-DDTHH:MM:SSZ");
+	return 0;
+}
+
+/* Return: length of @s without @suffix, if it has it and something is left. */
+static size_t without(const char *s, size_t len, const char *suffix)
+{
+	size_t n = strlen(suffix);
+
+	return len > n && !memcmp(s + len - n, suffix, n) ? len - n : len;
+}
+
+static int check_disk_name(const struct target *t, const char *name, struct err *err)
+{
+	for (const char *p = name; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			return bad(err, "disk name", name, "has control characters; give another: NAME=FILE");
+	if (path_check_name(name, strlen(name)) < 0 || !utf8_valid(name, strlen(name)))
+		return bad(err, "disk name", name, "is not valid; give another: NAME=FILE");
+	for (size_t i = 0; i < t->nr_disks; i++)
+		if (!strcmp(t->name[i], name))
+			return bad(err, "disk name", name, "is given twice; give another: NAME=FILE");
+	return 0;
+}
+
+static int add_disk(struct target *t, char *name, char *file, const char *archive, struct err *err)
+{
+	size_t i = t->nr_disks;
+
+	if (!name || i == SESSION_DISKS_MAX) {
+		free(name);
+		free(file);
+		return name ? err_text(err, -E2BIG, "more than %d disks", SESSION_DISKS_MAX) : err_set(err, -ENOMEM, "disks");
+	}
+	t->name[i] = name;
+	t->file[i] = file;
+	t->disks[i] = (struct session_disk){ .name = name, .file = file, .archive = archive };
+	t->nr_disks++;
+	t->spec.disks = t->disks;
+	t->spec.nr_disks = t->nr_disks;
+	return 0;
+}
+
+/* "[NAME=]FILE" */
+static int parse_disk(struct target *t, const char *arg, struct err *err)
+{
+	size_t n = strspn(arg, ID_CHARS);
+	const char *file = n && arg[n] == '=' ? arg + n + 1 : arg;
+	const char *slash = strrchr(file, '/');
+	CLEANUP_FREE char *real = NULL, *name = NULL;
+	char q[300];
+	int r;
+
+	if (!*file)
+		return bad(err, "--disk", arg, "names no file");
+	if (file != arg)
+		name = strndup(arg, n);
+	else
+		name = strdup(slash ? slash + 1 : file);
+	if (!name)
+		return err_set(err, -ENOMEM, "--disk");
+	name[without(name, strlen(name), WIRE_DISK_SUFFIX)] = 0;
+	r = check_disk_name(t, name, err);
+	if (r < 0)
+		return r;
+	real = realpath(file, NULL);
+	if (!real)
+		return err_set(err, -errno, "disk '%s'", log_quote(file, strlen(file), q, sizeof(q)));
+	return add_disk(t, TAKE_PTR(name), TAKE_PTR(real), NULL, err);
+}
+
+int target_parse(const struct args *a, size_t *pos, struct target *ret, struct err *err)
+{
+	const char *disk;
+	int r = 0;
+
+	*ret = (struct target){ 0 };
+	if (command_opt(a->cmd, "memory", 6)) {
+		ret->spec.memory_mib = (uint32_t)args_number(a, "memory", 0);
+		ret->spec.idle_timeout_s = (uint32_t)args_number(a, "idle-timeout", 0);
+	}
+	if (!args_has(a, "disk"))
+		return parse_store(a, pos, ret, err);
+	if (args_has(a, "repository") || args_has(a, "ns"))
+		return err_text(err, -EINVAL, "--disk takes the place of a snapshot: not together with --repository or --ns");
+	ret->spec.ns = "";
+	for (size_t i = 0; r == 0 && (disk = args_list(a, "disk", i)); i++)
+		r = parse_disk(ret, disk, err);
+	return r;
+}
+
+static bool is_image(const char *name)
+{
+	return without(name, strlen(name), WIRE_DISK_SUFFIX) != strlen(name);
+}
+
+int target_open(struct target *t, struct err *err)
+{
+	const struct store_file *f;
+	size_t nr;
+	int r;
+
+	if (!t->spec.repository)
+		return 0;
+	r = store_open(t->spec.repository, &t->store, err);
+	if (r == 0)
+		r = snapshot_open(t->store, t->spec.ns, t->spec.snapshot, &t->snapshot, err);
+	if (r < 0)
+		return r;
+	f = snapshot_files(t->snapshot, &nr);
+	for (size_t i = 0; r == 0 && i < nr; i++) {
+		if (!is_image(f[i].name))
+			continue;
+		r = add_disk(t, strndup(f[i].name, without(f[i].name, strlen(f[i].name), WIRE_DISK_SUFFIX)), NULL, f[i].name, err);
+	}
+	return r;
+}
+
+void target_free(struct target *t)
+{
+	for (size_t i = 0; i < t->nr_disks; i++) {
+		free(t->name[i]);
+		free(t->file[i]);
+	}
+	if (t->snapshot)
+		snapshot_close(t->snapshot);
+	if (t->store)
+		store_close(t->store);
+	*t = (struct target){ 0 };
+}
+
+const char *target_archive(const struct target *t, size_t disk)
+{
+	return t->disks[disk].archive ? t->disks[disk].archive : t->disks[disk].name;
+}
+
+static bool same(const char *p, size_t len, const char *name)
+{
+	return len == strlen(name) && !memcmp(p, name, len);
+}
+
+/* Exactly so first, then with less behind it. */
+static int find_disk(const struct target *t, const char *p, size_t len, size_t *ret, struct err *err)
+{
+	char q[300];
+
+	for (size_t i = 0; i < t->nr_disks; i++) {
+		if (same(p, len, target_archive(t, i))) {
+			*ret = i;
+			return 0;
+		}
+	}
+	for (size_t i = 0; i < t->nr_disks; i++) {
+		size_t stem = without(p, len, t->store ? ".img" : WIRE_DISK_SUFFIX);
+
+		if (same(p, stem, t->disks[i].name)) {
+			*ret = i;
+			return 0;
+		}
+	}
+	log_quote(p, len, q, sizeof(q));
+	if (without(p, len, ".didx") != len)
+		return err_text(err, -EINVAL, "'%s': file archives are not supported yet", q);
+	return err_text(err, -ENOENT, "no %s '%s': list / shows what there is", t->store ? "image archive" : "disk", q);
+}
+
+static int append_component(struct buf *b, const char *p, size_t len, struct err *err)
+{
+	if (memchr(p, 0, len))
+		return err_text(err, -EINVAL, "the path has a NUL byte");
+	if (len == 1 && *p == '.')
+		return 0;
+	if (len == 2 && !memcmp(p, "..", 2))
+		return err_text(err, -EINVAL, "'..' is not possible in a path");
+	buf_u8(b, '/');
+	buf_add(b, p, len);
+	return 0;
+}
+
+static int parse_path(const struct target *t, const char *p, size_t left, struct target_path *ret, struct err *err)
+{
+	const char *c;
+	size_t n;
+	int r;
+
+	if (!left)
+		return err_text(err, -EINVAL, "the path is empty");
+	if (left > WIRE_PATH_MAX)
+		return err_set(err, -ENAMETOOLONG, "path");
+	ret->root = !path_next(&p, &left, &c, &n);
+	if (ret->root)
+		return 0;
+	r = find_disk(t, c, n, &ret->disk, err);
+	if (r < 0)
+		return r;
+	buf_str(&ret->bytes, target_archive(t, ret->disk));
+	ret->archive_len = ret->bytes.len;
+	while (r == 0 && path_next(&p, &left, &c, &n))
+		r = append_component(&ret->bytes, c, n, err);
+	if (r == 0 && buf_ok(&ret->bytes) < 0)
+		r = err_set(err, buf_ok(&ret->bytes), "path");
+	return r;
+}
+
+int target_path(const struct target *t, const char *text, size_t len, bool base64, struct target_path *ret, struct err *err)
+{
+	CLEANUP_BUF struct buf raw = BUF_INIT;
+	int r;
+
+	*ret = (struct target_path){ .bytes = BUF_INIT };
+	if (base64) {
+		if (b64_decode(&raw, text, len) < 0)
+			return err_text(err, -EINVAL, "the path is not base64");
+		text = (const char *)raw.data;
+		len = raw.len;
+	}
+	r = parse_path(t, text, len, ret, err);
+	if (r < 0)
+		target_path_free(ret);
+	return r;
+}
+
+void target_path_free(struct target_path *p)
+{
+	buf_free(&p->bytes);
+}
+
+int target_connect(const struct target *t, struct client **ret, struct err *err)
+{
+	struct session_conn conn;
+	int r = session_connect(&t->spec, cli_phase, NULL, &conn, err);
+
+	cli_progress_end();
+	if (r < 0)
+		return r;
+	*ret = client_new(conn.fd, conn.ticket);
+	explicit_bzero(conn.ticket, sizeof(conn.ticket));
+	return *ret ? 0 : err_set(err, -ENOMEM, "connection");
+}
+
+int target_report_damage(const struct target *t)
+{
+	CLEANUP_FREE char *text = NULL;
+	struct err err = ERR_INIT;
+	json_t *list, *o;
+	size_t i;
+	int r = session_damage(&t->spec, &text, &err);
+
+	if (r <= 0)
+		return 0;
+	list = json_loads(text, 0, NULL);
+	json_array_foreach(list, i, o) {
+		const char *disk = "?", *why = "?";
+		json_int_t off = 0, len = 0;
+
+		if (i == CLI_NOTES_MAX)
+			break;
+		(void)json_unpack(o, "{s?s,s?I,s?I,s?s}", "disk", &disk, "offset", &off, "length", &len, "error", &why);
+		cli_error("disk '%s': %" JSON_INTEGER_FORMAT " bytes at %" JSON_INTEGER_FORMAT " cannot be read: %s", disk, len, off, why);
+	}
+	if (r > CLI_NOTES_MAX)
+		cli_error("and %d more ranges", r - CLI_NOTES_MAX);
+	json_decref(list);
+	return r;
+}

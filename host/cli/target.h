@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef HOST_CLI_TARGET_H
+#define HOST_CLI_TARGET_H
+
+/*
+ * What a command works on: a snapshot of a datastore (--repository, SNAPSHOT) or plain disks (--disk), and paths in it.
+ *
+ *	[/]ARCHIVE[/BUCKET[/COMPONENT...]][/path in the file system]
+ *
+ * ARCHIVE: of a store the stored name (drive-scsi0.img.fidx; drive-scsi0.img and drive-scsi0 are accepted); with --disk the
+ * disk's name (".img.fidx" behind it is accepted). "/" alone: all archives.
+ */
+
+#include <stdbool.h>
+
+#include "common/buf.h"
+#include "host/cli/cli.h"
+#include "host/client/client.h"
+#include "host/session/session.h"
+#include "host/source/store/store.h"
+
+/* --repository --ns --disk; and what only a VM needs: --memory --idle-timeout. */
+extern const struct opt target_opts[], target_vm_opts[], target_base64_opts[];
+
+struct target {
+	struct session_spec spec;	/* disks of a store: only after target_open() */
+	struct session_disk disks[SESSION_DISKS_MAX];
+	char *name[SESSION_DISKS_MAX], *file[SESSION_DISKS_MAX];	/* memory behind disks[] */
+	size_t nr_disks;
+	struct store *store;		/* NULL with --disk */
+	struct snapshot *snapshot;
+};
+
+/** target_repository() - --repository or PBS_REPOSITORY, checked. Return: 0; -EINVAL; -EHOSTUNREACH for a server. */
+int target_repository(const struct args *a, const char **ret, struct err *err);
+
+/** target_check_ns() - Return: 0; -EINVAL for what is no namespace ("" is the root). */
+int target_check_ns(const char *ns, struct err *err);
+
+/** target_is_snapshot() - does it have the form TYPE/ID/YYYY-MM-DDTHH:MM:SSZ? */
+bool target_is_snapshot(const char *s);
+
+/**
+ * target_parse() - from options and, without --disk, the positional argument SNAPSHOT
+ * @pos: index of the next positional argument, moved on
+ * Strings stay borrowed from @a. Release with target_free(), also after a failure.
+ */
+int target_parse(const struct args *a, size_t *pos, struct target *ret, struct err *err);
+
+/** target_open() - open the snapshot, find its disks; plain disks: are they there? Return: 0; -ENOENT and others. */
+int target_open(struct target *t, struct err *err);
+void target_free(struct target *t);
+
+struct target_path {
+	bool root;		/* "/" alone */
+	size_t disk;		/* index in disks[] */
+	struct buf bytes;	/* canonical: ARCHIVE[/inner], single slashes, none at the ends */
+	size_t archive_len;
+};
+
+/**
+ * target_path() - parse a path argument; after target_open()
+ * @len:    bytes at @text
+ * @base64: @text is base64 of the path
+ * Return: 0; -EINVAL bad syntax; -ENOENT no such archive. Release with target_path_free().
+ */
+int target_path(const struct target *t, const char *text, size_t len, bool base64, struct target_path *ret, struct err *err);
+void target_path_free(struct target_path *p);
+
+/** target_archive() - how paths name a disk. Borrowed. */
+const char *target_archive(const struct target *t, size_t disk);
+
+/** target_connect() - a client of the agent of this target's session. */
+int target_connect(const struct target *t, struct client **ret, struct err *err);
+
+/** target_report_damage() - name the ranges of the disks that could not be read. Return: how many; 0 also if unknown. */
+int target_report_damage(const struct target *t);
+
+#endif
