@@ -11,6 +11,8 @@
 #include "common/err.h"
 #include "host/source/source.h"
 
+struct buf;
+struct crypt_key;
 struct store;
 struct snapshot;
 
@@ -31,6 +33,7 @@ struct store_snapshot_info {
 	uint64_t size;		/* of all files */
 	char comment[256];	/* first line of the notes; foreign text */
 	char owner[128];
+	const char *verify_state, *verify_upid;	/* of the last verification, foreign text; NULL if there was none */
 	const struct store_file *files;
 	size_t nr_files;
 };
@@ -48,8 +51,17 @@ typedef int store_snapshot_fn(void *arg, const struct store_snapshot_info *i);
 /** store_list() - all snapshots of a namespace ("" root), groups and times sorted. A manifest that cannot be read: no size. */
 int store_list(struct store *s, const char *ns, store_snapshot_fn *fn, void *arg, struct err *err);
 
-/** snapshot_open() - by "TYPE/ID/TIME"; reads and checks the manifest against it. -ENOENT, -EBADMSG, -EINVAL for bad syntax. */
+/** snapshot_open() - by "TYPE/ID/TIME"; reads and checks the manifest against it. -ENOENT, -EBADMSG, -EINVAL for bad syntax,
+ * -EBUSY while it is being written or removed, -ENOKEY if it was made with a key. */
 int snapshot_open(struct store *s, const char *ns, const char *name, struct snapshot **ret, struct err *err);
+
+/**
+ * snapshot_open_key() - the same with an encryption key
+ * @key: NULL if there is none; copied
+ * Return: as snapshot_open(); -EKEYREJECTED if the snapshot was made with another key; -EBADMSG for a wrong signature.
+ */
+int snapshot_open_key(struct store *s, const char *ns, const char *name, const struct crypt_key *key, struct snapshot **ret,
+		      struct err *err);
 void snapshot_close(struct snapshot *sn);
 const struct store_file *snapshot_files(const struct snapshot *sn, size_t *ret_nr);
 
@@ -59,6 +71,15 @@ const struct store_file *snapshot_files(const struct snapshot *sn, size_t *ret_n
  * checked on each load; the all-zero chunk is not read. The store and snapshot must stay open as long as the source.
  */
 int snapshot_open_image(struct snapshot *sn, const char *file, struct source **ret, struct err *err);
+
+/**
+ * snapshot_read_blob() - contents of a ".blob" file
+ * @file: stored name. Size and checksum are checked against the manifest, and that it is encrypted if and only if the
+ * manifest says so ("client.log.blob" is in no manifest and is read as it is).
+ * @out: emptied first
+ * Return: 0; -ENOENT; -EBADMSG; -ENOKEY.
+ */
+int snapshot_read_blob(struct snapshot *sn, const char *file, struct buf *out, struct err *err);
 
 /* Writing a snapshot. */
 struct backup_input {

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/buf.h"
+#include "common/cleanup.h"
+#include "host/source/store/blob.h"
+#include "host/source/store/chunk.h"
+#include "host/source/store/priv.h"
+
+CLEANUP_DEFINE(struct snapshot *, snapshot_close)
+
+void snapshot_close(struct snapshot *sn)
+{
+	if (!sn)
+		return;
+	manifest_free(sn->manifest);
+	lock_release(&sn->lock);
+	if (sn->fd >= 0)
+		(void)close(sn->fd);
+	crypt_key_wipe(&sn->key);
+	free(sn);
+}
+
+const struct store_file *snapshot_files(const struct snapshot *sn, size_t *ret_nr)
+{
+	*ret_nr = sn->manifest->nr_files;
+	return sn->manifest->files;
+}
+
+/* Opens and locks the directory; after locking it must still be there under its name. */
+static int open_locked(struct snapshot *sn, const char *ns, const char *text, struct err *err)
+{
+	CLEANUP_CLOSE int again = -1;
+	struct stat a, b;
+	int r;
+
+	sn->fd = store_open_dir(sn->store, ns, text, err);
+	if (sn->fd < 0)
+		return sn->fd == -ENOENT || sn->fd == -ENOTDIR ? err_text(err, -ENOENT, "snapshot %s does not exist", text) :
+		       sn->fd;
+	r = lock_take(sn->store->path, ns, text, sn->fd, false, &sn->lock, err);
+	if (r < 0)
+		return r;
+	again = store_open_dir(sn->store, ns, text, NULL);
+	if (again < 0 || fstat(sn->fd, &a) < 0 || fstat(again, &b) < 0 || a.st_ino != b.st_ino || a.st_dev != b.st_dev)
+		return err_text(err, -ENOENT, "snapshot %s was removed", text);
+	return 0;
+}
+
+static int read_manifest(struct snapshot *sn, const char *text, struct err *err)
+{
+	CLEANUP_BUF struct buf file = { .limit = BLOB_FILE_MAX + 1 };
+	int r;
+
+	r = chunk_read_file(sn->fd, MANIFEST_NAME, BLOB_FILE_MAX, &file, err);
+	if (r == -ENOENT)
+		return err_text(err, -ENOENT, "snapshot %s is not finished (no manifest)", text);
+	if (r == -EACCES)
+		return store_denied(sn->store, r, "open manifest", err);
+	if (r < 0)
+		return r;
+	r = manifest_decode(file.data, file.len, &sn->manifest, err);
+	if (r == 0)
+		r = manifest_check_name(sn->manifest, &sn->name, err);
+	if (r == 0)
+		r = manifest_check_key(sn->manifest, sn->has_key ? &sn->key : NULL, err);
+	return r;
+}
+
+int snapshot_open_key(struct store *s, const char *ns, const char *name, const struct crypt_key *key, struct snapshot **ret,
+		      struct err *err)
+{
+	CLEANUP(snapshot_closep) struct snapshot *sn = calloc(1, sizeof(*sn));
+	char text[NAMES_SNAPSHOT_TEXT];
+	int r;
+
+	if (!sn)
+		return err_set(err, -ENOMEM, "open snapshot");
+	sn->store = s;
+	sn->fd = -1;
+	sn->lock = LOCK_INIT;
+	if (names_parse_snapshot(name, &sn->name) < 0)
+		return err_text(err, -EINVAL, "bad snapshot name, expected TYPE/ID/YYYY-MM-DDTHH:MM:SSZ");
+	(void)names_format_snapshot(&sn->name, text);
+	if (key) {
+		sn->has_key = true;
+		sn->key = *key;
+	}
+	r = open_locked(sn, ns, text, err);
+	if (r < 0)
+		return r;
+	r = read_manifest(sn, text, err);
+	if (r < 0)
+		return err_ctx(err, r, "snapshot %s", text);
+	*ret = TAKE_PTR(sn);
+	return 0;
+}
+
+int snapshot_open(struct store *s, const char *ns, const char *name, struct snapshot **ret, struct err *err)
+{
+	return snapshot_open_key(s, ns, name, NULL, ret, err);
+}
+
+static int check_blob(const struct store_file *f, const struct buf *file, struct err *err)
+{
+	bool wrapped_key = !strcmp(f->name, "rsa-encrypted.key.blob");	/* encrypted, but not as a blob */
+	bool encrypt = !strcmp(f->crypt_mode, "encrypt") && !wrapped_key;
+	uint8_t csum[DIGEST_BYTES];
+	int kind = blob_kind(file->data, file->len);
+
+	if (f->has_csum) {
+		if (f->size != file->len)
+			return err_text(err, -EBADMSG, "wrong size for file '%s'", f->name);
+		if (digest_sha256(file->data, file->len, NULL, 0, csum) < 0)
+			return err_set(err, -EIO, "digest");
+		if (memcmp(csum, f->csum, sizeof(csum)))
+			return err_text(err, -EBADMSG, "wrong checksum for file '%s'", f->name);
+	}
+	if (kind >= 0 && blob_kind_encrypted(kind) != encrypt)
+		return err_text(err, -EBADMSG, "file '%s' %s encrypted, against the manifest", f->name,
+				encrypt ? "is not" : "is");
+	return 0;
+}
+
+int snapshot_read_blob(struct snapshot *sn, const char *name, struct buf *out, struct err *err)
+{
+	CLEANUP_BUF struct buf file = { .limit = BLOB_FILE_MAX + 1 };
+	const struct store_file *f = manifest_find(sn->manifest, name);
+	int r;
+
+	if (names_file_kind(name, strlen(name)) != NAMES_BLOB)
+		return err_text(err, -EINVAL, "not the name of a blob");
+	if (!f && strcmp(name, "client.log.blob"))
+		return err_text(err, -ENOENT, "file '%s' is not in the manifest", name);
+	r = chunk_read_file(sn->fd, name, BLOB_FILE_MAX, &file, err);
+	if (r == 0 && f)
+		r = check_blob(f, &file, err);
+	if (r < 0)
+		return r;
+	r = blob_decode(file.data, file.len, sn->has_key ? &sn->key : NULL, BLOB_CHUNK_MAX, out, err);
+	return r < 0 ? err_ctx(err, r, "file '%s'", name) : 0;
+}
