@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The disk image corpus: ext, xfs, fat and btrfs against the manifests of an independent reader, as listing, directory and tar.
+import os
+import re
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import manifest as M
+from program import Pluck, Scratch
+from tap import Tap, test_data
+from volume_check import VolumeCheck
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+IMAGES = [
+    "ext-gpt-esp-swap", "ext-mbr-logical", "ext2-whole", "ext3-dirty", "ext4-casefold-crypt", "ext4-dirty", "ext4-whole",
+    "xfs-dirtylog", "xfs-dup-uuid", "xfs-v4", "xfs-v5-gpt",
+    "fat-multi", "fat12-floppy", "fat32-superfloppy",
+    "btrfs-logtree", "btrfs-raid1", "btrfs-seed", "btrfs-subvol",
+    "bad-gpt-backup-only", "bad-gpt-overlap", "bad-odd-length", "bad-truncated",
+]
+PLACES = {"fs": "disk1:whole", "sprout": "disk2:whole"}		# names in the corpus that are no places
+
+
+def unpack(corpus, manifest, scratch):
+    paths = []
+    for disk in manifest.disks:
+        path = scratch.join(disk["file"])
+        subprocess.run(["zstd", "-dqf", "--sparse", os.path.join(corpus, disk["file"] + ".zst"), "-o", path], check=True)
+        paths.append(path)
+    return paths
+
+
+def place_of(name):
+    """Path of a volume: "p2" -> sda/part/2, "disk2:whole" -> sdb/raw, "p1:@home" -> sda/part/1/@home."""
+    name = PLACES.get(name, name)
+    m = re.fullmatch(r"(?:disk(\d+):)?(?:p(\d+)|whole)(?::(.*))?", name)
+    if not m:
+        return None
+    path = "sd" + "abcdefgh"[int(m.group(1) or 1) - 1]
+    path += "/part/" + m.group(2) if m.group(2) else "/raw"
+    inner = m.group(3)
+    return path + ("/" + inner if inner and inner != "subvolid=5" else "")
+
+
+def check_image(tap, corpus, image, scratch, known):
+    manifest = M.read_manifest(os.path.join(corpus, image + ".jsonl.zst"))
+    paths = unpack(corpus, manifest, scratch)
+    source = [x for i, p in enumerate(paths) for x in ("--disk", "sd%s=%s" % ("abcdefgh"[i], p))]
+    with Pluck(scratch) as pluck:
+        check = VolumeCheck(tap, pluck, scratch, image, known)
+        for name, volumes in M.volume_views(manifest).items():
+            place = place_of(name)
+            if place is None:
+                tap.ok(False, "%s: volume %s has a place" % (image, name))
+            elif ":" in name and name.startswith("p"):
+                check.listing(source, place, volumes)
+                if name.endswith("subvolid=5"):
+                    check.directory(source, place, volumes)
+                    check.tar(source, place, volumes)
+            else:
+                check.all(source, place, volumes)
+    for path in paths:
+        os.unlink(path)
+
+
+corpus = test_data("PLUCK_CORPUS", "corpus")
+if corpus is None:
+    Tap.skip_all("no disk image corpus ($PLUCK_CORPUS)")
+with Tap() as tap, Scratch() as scratch:
+    known = M.KnownDifferences(os.path.join(HERE, "known-differences.txt"))
+    for image in sys.argv[1:] or IMAGES:
+        try:
+            check_image(tap, corpus, image, scratch, known)
+        except (OSError, subprocess.CalledProcessError) as e:
+            tap.ok(False, "%s: the test itself" % image, repr(e))

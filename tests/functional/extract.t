@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What extraction does to a target: existing files, merging, refusals, full disks, and everything that a file can carry.
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import images
+import manifest as M
+from images import MIB
+from program import Pluck, Scratch, binary
+from tap import Tap
+
+NOBODY = 65534
+ROOT = os.geteuid() == 0
+
+
+def make_disk(scratch):
+    top = scratch.new_dir("tree")
+    images.make_posix_tree(top)
+    images.settle_times(top)
+    path = scratch.join("disk.img")
+    ns = {b"etc/passwd": 999999999, b"posix/times/time-1960": 250000000, b"posix/times/time-2100": 1}
+    volume = images.make_ext4(path, 96 * MIB, top, "whole", ns=ns)
+    images.remove_tree(top)
+    os.chmod(path, 0o644)
+    return ["--disk", "a=" + path], volume
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def write(path, data):
+    with open(path, "wb") as f:
+        f.write(data)
+
+
+def subset(volume, root):
+    return M.beneath(volume.entries, root)
+
+
+def check_overwrite(tap, pluck, disk, scratch):
+    target = scratch.new_dir("over")
+    os.makedirs(os.path.join(target, "ann/docs"))
+    write(os.path.join(target, "ann/docs/report.txt"), b"mine")
+    write(os.path.join(target, "ann/mine.txt"), b"stays")
+    for options in ((), ("--overwrite", "never")):
+        r = pluck.run("extract", *disk, *options, "a/raw/home/ann", target)
+        kept = read(os.path.join(target, "ann/docs/report.txt")) == b"mine"
+        tap.ok(r.code == 1 and kept and "report.txt" in r.text, "%s: an existing file stays, is named, exit code 1"
+               % (" ".join(options) or "default"), r)
+    tap.ok(read(os.path.join(target, "ann/one")) == b"1", "the directory is merged: the other files are there")
+    r = pluck.run("extract", *disk, "--overwrite", "always", "a/raw/home/ann", target)
+    tap.ok(r.code == 0 and read(os.path.join(target, "ann/docs/report.txt")).startswith(b"quarterly"), "--overwrite always replaces it", r)
+    tap.ok(read(os.path.join(target, "ann/mine.txt")) == b"stays", "files that the source does not have stay")
+    os.unlink(os.path.join(target, "ann/one"))
+    victim = scratch.join("victim")
+    write(victim, b"victim")
+    os.symlink(victim, os.path.join(target, "ann/one"))
+    r = pluck.run("extract", *disk, "--overwrite", "always", "a/raw/home/ann", target)
+    tap.ok(read(victim) == b"victim" and read(os.path.join(target, "ann/one")) == b"1" and r.code == 0,
+           "a symlink in the target is replaced, never followed", r)
+    outside = scratch.new_dir("outside")
+    shutil.rmtree(os.path.join(target, "ann/docs"))
+    os.symlink(outside, os.path.join(target, "ann/docs"))
+    for mode in ("never", "always"):
+        r = pluck.run("extract", *disk, "--overwrite", mode, "a/raw/home/ann", target)
+        tap.equal(os.listdir(outside), [], "a directory that is a symlink in the target is not entered (%s)" % mode, r)
+    r = pluck.run("extract", *disk, "--overwrite", "always", "a/raw/etc", scratch.new_dir("clean"))
+    left = [f for _, _, fs in os.walk(scratch.join("clean")) for f in fs if f not in ("passwd", "hostname")]
+    tap.ok(r.code == 0 and not left, "nothing temporary is left beside the files", left)
+
+
+def check_metadata(tap, pluck, disk, volume, scratch):
+    """holes, hard links, times, and as root owners, attributes, ACLs, capabilities"""
+    target = scratch.new_dir("meta")
+    r = pluck.run("extract", *disk, "--devices", "a/raw/posix", target)
+    tap.equal(r.code, 0 if ROOT else 1, "extract a directory with everything", r)
+    top = os.path.join(target, "posix")
+    if not os.path.isdir(top):
+        tap.ok(False, "the directory is there", os.listdir(target))
+        return
+    fields = () if ROOT else ("uid", "gid", "xattrs", "rdev", "mode")
+    differences = M.compare(subset(volume, b"posix"), M.from_tree(top), ignore=("links",) + fields)
+    tap.ok(not differences, "all of it is as in the image", *[str(d) for d in differences[:12]])
+    st = os.stat(os.path.join(top, "sparse"))
+    tap.ok(st.st_size == 40 * MIB and st.st_blocks * 512 < MIB, "holes stay holes", "%d blocks" % st.st_blocks)
+    fd = os.open(os.path.join(top, "sparse"), os.O_RDONLY)
+    tap.ok(os.lseek(fd, 0, os.SEEK_HOLE) <= 65536 and os.lseek(fd, 65536, os.SEEK_DATA) == 20 * MIB, "where they were")
+    os.close(fd)
+    tap.equal(os.stat(os.path.join(top, "all-hole")).st_blocks, 0, "a file that is one hole has no blocks")
+    tap.ok(os.path.samefile(os.path.join(top, "hard-a"), os.path.join(top, "hard-b")), "names of one file are names of one file")
+    one = scratch.new_dir("one")
+    r = pluck.run("extract", *disk, "a/raw/posix/hard-b", one)
+    tap.ok(r.code == 0 and read(os.path.join(one, "hard-b")) == b"three names\n", "one name of several alone", r)
+    r = pluck.run("extract", *disk, "a/raw/etc/passwd", one)
+    tap.equal(os.stat(os.path.join(one, "passwd")).st_mtime_ns % 10**9, 999999999, "nanoseconds of a time")
+    r = pluck.run("extract", *disk, "a/raw/posix/dangling", one)
+    tap.ok(r.code == 0 and os.readlink(os.path.join(one, "dangling")) == "no/such\nfile", "a symlink alone is restored as one", r)
+
+
+def check_devices(tap, pluck, disk, scratch):
+    if not ROOT:
+        tap.skip("device nodes", "need root")
+        return
+    target = scratch.new_dir("dev")
+    r = pluck.run("extract", *disk, "a/raw/posix", target)
+    kinds = {n for n in os.listdir(os.path.join(target, "posix"))
+             if stat.S_IFMT(os.lstat(os.path.join(target, "posix", n)).st_mode) in (stat.S_IFCHR, stat.S_IFBLK)}
+    tap.ok(r.code == 1 and not kinds and "dev-null" in r.text, "device nodes are left out and named", r, kinds)
+
+
+def check_space(tap, pluck, disk, scratch):
+    if not ROOT:
+        tap.skip("a full target", "needs root")
+        return
+    target = scratch.new_dir("full")
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", target], check=False, stderr=subprocess.PIPE)
+    if done.returncode:
+        tap.skip("a full target", "mount: %s" % done.stderr.decode())
+        return
+    try:
+        r = pluck.run("extract", *disk, "a/raw/data", target)
+        tap.ok(r.code == 7 and b"space" in r.err.lower(), "a full target: exit code 7, the reason", r)
+        names = [f for _, _, fs in os.walk(target) for f in fs]
+        tap.equal(names, [], "no half file is left")
+    finally:
+        subprocess.run(["umount", target], check=False)
+    r = pluck.run("extract", *disk, "a/raw/data", scratch.new_dir("after"))
+    tap.ok(r.code == 0, "the session works on after it", r)
+    with open("/dev/full", "wb") as full:
+        r = pluck.run("extract", *disk, "a/raw/data/big.bin", "-", stdout=full)
+    tap.ok(r.code == 7 and r.err.strip(), "a full standard output: exit code 7", r)
+
+
+def check_user(tap, scratch, disk):
+    if not ROOT or not shutil.which("setpriv"):
+        tap.skip("as an ordinary user", "needs root and setpriv")
+        return
+    build = scratch.new_dir("build")
+    os.chmod(build, 0o755)
+    for name in ("pluck", "vmlinux", "initramfs.cpio", "tools.img"):
+        source = os.path.join(os.path.dirname(os.path.realpath(binary())), name)
+        if os.path.exists(source):
+            shutil.copy(source, os.path.join(build, name))
+    target = scratch.new_dir("user")
+    os.chown(target, NOBODY, NOBODY)
+    prefix = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+    with Pluck(scratch, "run-user", prefix=prefix, program=os.path.join(build, "pluck"), owner=NOBODY) as pluck:
+        r = pluck.run("extract", *disk, "a/raw/posix", target)
+        tap.ok(r.code == 1 and r.err.strip(), "not as root: what could not be applied is told, exit code 1", r)
+        top = os.path.join(target, "posix")
+        tap.ok(os.path.exists(os.path.join(top, "own-1000")) and read(os.path.join(top, "own-1000")) == b"own-1000",
+               "the contents are all there", os.listdir(target))
+        bad = [n for n in ("mode-4755", "mode-2755") if os.path.exists(os.path.join(top, n))
+               and os.lstat(os.path.join(top, n)).st_mode & 0o6000]
+        tap.ok(not bad, "no setuid or setgid without the owner", bad)
+        locked = scratch.new_dir("locked")
+        r = pluck.run("extract", *disk, "a/raw/etc", locked)
+        tap.ok(r.code in (4, 7) and r.err.strip() and not os.listdir(locked), "a target without permission: exit code 7", r)
+
+
+def check_pipe(tap, pluck, disk):
+    for args in (["--format", "tar", "a/raw"], ["a/raw/data/big.bin"], ["--format", "pxar", "a/raw"]):
+        child = pluck.popen("extract", *disk, *args, "-", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        child.stdout.read(1)
+        child.stdout.close()
+        try:
+            err = child.communicate(timeout=60)[1]
+            code = child.returncode
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+            err, code = b"", "timeout"
+        tap.ok(code in (0, -signal.SIGPIPE, 141) and err == b"", "a closed pipe is silent: %s" % " ".join(args), "exit %s" % code, err)
+    child = pluck.popen("list", *disk, "--recursive", "--output-format", "jsonl", "a/raw", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child.stdout.close()
+    try:
+        err = child.communicate(timeout=60)[1]
+    except subprocess.TimeoutExpired:
+        child.kill()
+        err = b"time-out"
+    tap.equal(err, b"", "a closed pipe is silent: list")
+
+
+with Tap() as tap, Scratch() as scratch, Pluck(scratch) as pluck:
+    disk, volume = make_disk(scratch)
+    check_overwrite(tap, pluck, disk, scratch)
+    check_metadata(tap, pluck, disk, volume, scratch)
+    check_devices(tap, pluck, disk, scratch)
+    check_space(tap, pluck, disk, scratch)
+    check_pipe(tap, pluck, disk)
+    check_user(tap, scratch, disk)

@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Sessions: races, several at once, status and stop, sudden death of every process, secrets, other users, other places.
+import json
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import images
+from images import MIB
+from program import Pluck, Scratch, binary, descendants, roles, wait_for, wait_gone
+from tap import Tap
+
+NOBODY = 65534
+
+
+def make_disk(scratch, name):
+    top = scratch.new_dir("tree")
+    images.make_common_tree(top)
+    images.put(top, "name", name.encode())
+    images.settle_times(top)
+    path = scratch.join(name + ".img")
+    images.make_ext4(path, 32 * MIB, top, "whole")
+    images.remove_tree(top)
+    os.chmod(path, 0o644)
+    return path
+
+
+def sessions(pluck):
+    r = pluck.run("status", "--output-format", "json")
+    return json.loads(r.out) if r.code == 0 else {"error": str(r)}
+
+
+def pid_of(pluck):
+    pids = pluck.session_pids()
+    return pids[0] if pids else None
+
+
+def check_race(tap, pluck, disk):
+    args = ["list", "--disk", disk, "--output-format", "json", "a/raw"]
+    args[2] = "a=" + disk
+    children = [pluck.popen(*args, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
+    results = [c.communicate(timeout=180) + (c.returncode,) for c in children]
+    tap.ok(all(code == 0 and b'"etc"' in out for out, _, code in results), "four callers at once all get their answer",
+           *["exit %s: %s" % (code, err.decode("utf-8", "replace")) for _, err, code in results])
+    tap.equal(len(sessions(pluck)), 1, "one session serves them")
+    pid = pid_of(pluck)
+    tap.ok(pid and {"session", "device", "qemu"} == set(roles(pid)), "it has a device process and a QEMU", roles(pid) if pid else "no pid")
+    everyone = [roles(p) for p in pluck.session_pids()]
+    tap.equal(len(everyone), 1, "one session process lives")
+
+
+def check_shell(tap, pluck, disk):
+    """$(...) must end: nothing may keep the pipe open."""
+    pluck.stop()
+    script = 'x=$("$0" list --disk "a=$1" --output-format json a/raw 2>&1) && printf "%s" "$x"'
+    env = dict(pluck.env)
+    try:
+        done = subprocess.run(["bash", "-c", script, pluck.program, disk], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=120, check=False)
+        tap.ok(done.returncode == 0 and b'"etc"' in done.stdout, "$(pluck list ...) ends, and starts a session", done.stdout[-2000:])
+    except subprocess.TimeoutExpired:
+        tap.ok(False, "$(pluck list ...) ends, and starts a session", "time-out")
+    pid = pid_of(pluck)
+    if pid is None:
+        tap.ok(False, "the session outlives its first caller")
+        return
+    with open("/proc/%d/stat" % pid, encoding="utf-8") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    links = {}
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        try:
+            links[int(fd)] = os.readlink("/proc/%d/fd/%s" % (pid, fd))
+        except FileNotFoundError:
+            pass
+    tap.ok(int(fields[3]) != os.getsid(0), "the session is in a session of its own", fields[:6])
+    tap.equal(os.readlink("/proc/%d/cwd" % pid), "/", "its working directory is /")
+    tap.ok(all(not links.get(n, "").startswith(("pipe:", "/dev/pts")) for n in (0, 1, 2)), "its standard descriptors are its own", links)
+
+
+def check_two(tap, pluck, disk, other):
+    ra = pluck.run("extract", "--disk", "a=" + disk, "a/raw/name", "-")
+    rb = pluck.run("extract", "--disk", "a=" + other, "a/raw/name", "-")
+    tap.equal((ra.out, rb.out), (b"one", b"two"), "two disks of one name side by side", ra, rb)
+    state = sessions(pluck)
+    tap.equal(len(state), 2, "status shows both", state)
+    r = pluck.run("status")
+    tap.ok(r.code == 0 and r.out.count(b"\n") >= 2, "status as text", r.out)
+    one = [n for n in state if disk in n]
+    tap.equal(len(one), 1, "the names tell the disks apart", list(state))
+    pids = {p: [p] + descendants(p) for p in pluck.session_pids()}
+    tap.ok(one and pluck.run("stop", one[0]).code == 0, "stop by name")
+    tap.equal([n for n in sessions(pluck) if n in one], [], "it is gone from status")
+    r = pluck.run("stop", "--disk", "a=" + other)
+    tap.ok(r.code == 0 and sessions(pluck) == {}, "stop --disk", r)
+    left = wait_gone([q for tree in pids.values() for q in tree])
+    tap.equal(left, [], "no process is left after stop")
+    r = pluck.run("stop", "--all")
+    tap.ok(r.code == 0, "stop --all without a session is fine", r)
+
+
+def check_secrets(tap, pluck, disk):
+    r = pluck.run("list", "--disk", "a=" + disk, "a/raw")
+    pid = pid_of(pluck)
+    if r.code or not pid:
+        tap.ok(False, "a session for the look at secrets", r)
+        return
+    directory = os.stat(pluck.state_dir())
+    tap.equal(stat.S_IMODE(directory.st_mode), 0o700, "the state directory is 0700")
+    modes = {n: stat.S_IMODE(os.lstat(os.path.join(pluck.state_dir(), n)).st_mode) for n in pluck.state_files()}
+    tap.ok(modes and all(m == 0o600 for m in modes.values()), "state files are 0600", {n: oct(m) for n, m in modes.items()})
+    found, files = [], []
+    for p in [pid] + descendants(pid):
+        for what in ("cmdline", "environ"):
+            try:
+                with open("/proc/%d/%s" % (p, what), "rb") as f:
+                    text = f.read()
+            except OSError:
+                continue
+            if re.search(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])", text):
+                found.append("%d %s %r" % (p, what, text[:400]))
+    for n in pluck.state_files():
+        path = os.path.join(pluck.state_dir(), n)
+        if os.path.isfile(path):
+            with open(path, "rb") as f:
+                if re.search(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])", f.read()):
+                    files.append(n)
+    tap.ok(not found, "no ticket in arguments or environment of any process", *found)
+    tap.ok(not files, "no ticket in a state file", files)
+    if os.geteuid() == 0:
+        who = roles(pid)
+        uids = {r: os.stat("/proc/%d" % p).st_uid for r, p in who.items()}
+        with open("/proc/%d/status" % who.get("qemu", pid), encoding="utf-8") as f:
+            status = dict(line.split(":\t", 1) for line in f.read().splitlines() if ":\t" in line)
+        tap.ok("qemu" in who and status["Uid"].split()[0] != "0" and status["Seccomp"].strip() == "2" and status["NoNewPrivs"].strip() == "1",
+               "QEMU is no root, has seccomp and no_new_privs", uids, {k: status[k] for k in ("Uid", "Seccomp", "NoNewPrivs")})
+        with open("/proc/%d/status" % who.get("device", pid), encoding="utf-8") as f:
+            status = dict(line.split(":\t", 1) for line in f.read().splitlines() if ":\t" in line)
+        tap.ok("device" in who and status["Seccomp"].strip() == "2", "the device process has seccomp", status.get("Seccomp"))
+
+
+def check_death(tap, pluck, disk):
+    args = ["list", "--disk", "a=" + disk, "--output-format", "json", "a/raw"]
+    for role in ("session", "device", "qemu"):
+        r = pluck.run(*args)
+        pid = pid_of(pluck)
+        if r.code or not pid or role not in roles(pid):
+            tap.ok(False, "kill -9 of the %s: there is one" % role, r)
+            continue
+        tree = [pid] + descendants(pid)
+        os.kill(roles(pid)[role], signal.SIGKILL)
+        left = wait_gone(tree)
+        tap.ok(not left, "kill -9 of the %s ends all of it" % role, left)
+        r = pluck.run(*args)
+        tap.ok(r.code == 0 and b'"etc"' in r.out, "the next call after kill -9 of the %s works" % role, r)
+        tap.equal(len(sessions(pluck)), 1, "with one session again")
+        pluck.stop()
+        stale = [n for n in pluck.state_files() if not n.endswith(".start")]
+        tap.equal(stale, [], "no state files are left")
+
+
+def check_killed_caller(tap, pluck, disk):
+    """A command killed in the middle of a stream does not harm the session."""
+    pluck.run("list", "--disk", "a=" + disk, "a/raw")
+    child = pluck.popen("extract", "--disk", "a=" + disk, "--format", "tar", "a/raw", "-", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    child.stdout.read(1000)
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    r = pluck.run("extract", "--disk", "a=" + disk, "a/raw/name", "-")
+    tap.ok(r.code == 0 and r.out == b"one" and len(sessions(pluck)) == 1, "a killed command does not harm the session", r)
+    child = pluck.popen("list", "--disk", "a=" + disk, "a/raw", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child.wait()
+    pluck.stop()
+    child = pluck.popen("list", "--disk", "a=" + disk, "a/raw", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(0.3)
+    child.kill()
+    child.wait()
+    r = pluck.run("extract", "--disk", "a=" + disk, "a/raw/name", "-")
+    tap.ok(r.code == 0 and len(pluck.session_pids()) == 1, "a caller killed while the session starts leaves a usable state", r)
+
+
+def check_symlink(tap, scratch, disk):
+    link = scratch.join("plucked")
+    os.symlink(os.path.abspath(binary()), link)
+    with Pluck(scratch, "run-link", program=link) as pluck:
+        r = pluck.run("extract", "--disk", "a=" + disk, "a/raw/name", "-", cwd="/")
+        tap.ok(r.code == 0 and r.out == b"one", "called through a symlink it finds its images", r)
+
+
+def check_user(tap, scratch, disk):
+    """An ordinary user, with a copy of the program where everybody may read."""
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        tap.skip("as an ordinary user", "needs root and setpriv")
+        return
+    build = scratch.new_dir("build")
+    os.chmod(build, 0o755)
+    for name in ("pluck", "vmlinux", "initramfs.cpio", "tools.img"):
+        source = os.path.join(os.path.dirname(os.path.realpath(binary())), name)
+        if os.path.exists(source):
+            shutil.copy(source, os.path.join(build, name))
+    prefix = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+    with Pluck(scratch, "run-user", prefix=prefix, program=os.path.join(build, "pluck"), owner=NOBODY) as pluck:
+        r = pluck.run("extract", "--disk", "a=" + disk, "a/raw/name", "-")
+        tap.ok(r.code == 0 and r.out == b"one", "an ordinary user", r)
+        pid = pid_of(pluck)
+        uids = {p: os.stat("/proc/%d" % p).st_uid for p in [pid] + descendants(pid)} if pid else {}
+        tap.ok(uids and set(uids.values()) == {NOBODY}, "all its processes are that user's", uids)
+        private = scratch.join("private.img")
+        shutil.copy(disk, private)
+        os.chmod(private, 0o600)
+        r = pluck.run("list", "--disk", "a=" + private, "a/raw")
+        tap.ok(r.code == 4 and b"private.img" in r.err, "a disk that the user may not read: exit code 4", r)
+        if pid:
+            sock = [n for n in pluck.state_files() if n.endswith(".sock")]
+            tap.ok(sock, "its socket is there", pluck.state_files())
+
+
+def check_bad_environment(tap, scratch, disk):
+    with Pluck(scratch, "run-bad", env={"PLUCK_LIBDIR": scratch.path}) as pluck:
+        r = pluck.run("list", "--disk", "a=" + disk, "a/raw")
+        tap.ok(r.code not in (0, "timeout") and r.err.strip() and r.seconds < 30, "a missing VM image is told at once", r)
+    with Pluck(scratch, "run-path", env={"PATH": "/nonexistent"}) as pluck:
+        r = pluck.run("list", "--disk", "a=" + disk, "a/raw")
+        tap.ok(r.code == 0 or (r.code not in ("timeout", 2) and b"qemu" in r.err.lower()), "without QEMU in the path: works or says so", r)
+
+
+with Tap() as tap, Scratch() as scratch:
+    one, two = make_disk(scratch, "one"), make_disk(scratch, "two")
+    with Pluck(scratch) as pluck:
+        check_race(tap, pluck, one)
+        check_shell(tap, pluck, one)
+        check_two(tap, pluck, one, two)
+        check_secrets(tap, pluck, one)
+        check_death(tap, pluck, one)
+        check_killed_caller(tap, pluck, one)
+    check_symlink(tap, scratch, one)
+    check_user(tap, scratch, one)
+    check_bad_environment(tap, scratch, one)

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs pluck with a state directory of its own, watches its processes, and leaves nothing behind."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from images import remove_tree
+from tap import TOP
+
+COMMAND_TIMEOUT = 180		# seconds; nothing here takes as long, but a hang must end
+
+
+def binary():
+    return os.environ.get("PLUCK") or os.path.join(TOP, "build", "pluck")
+
+
+class Result:
+    def __init__(self, args, code, out, err, seconds):
+        self.args, self.code, self.out, self.err, self.seconds = args, code, out, err, seconds
+
+    @property
+    def text(self):
+        return self.err.decode("utf-8", "backslashreplace")
+
+    def __str__(self):
+        return "pluck %s\nexit %s after %.2f s\nstderr: %s" % (" ".join(str(a) for a in self.args), self.code, self.seconds,
+                                                              self.text[-3000:])
+
+
+class Scratch:
+    """A temporary directory that goes away with all that is in it. One for a test script."""
+
+    def __init__(self, parent=None):
+        self.path = tempfile.mkdtemp(prefix="pluck-test-", dir=parent)
+        os.chmod(self.path, 0o755)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        remove_tree(self.path)
+
+    def join(self, *names):
+        return os.path.join(self.path, *names)
+
+    def new_dir(self, name):
+        path = self.join(name)
+        remove_tree(path)
+        os.mkdir(path)
+        return path
+
+
+class Pluck:
+    """The program with its own $XDG_RUNTIME_DIR. prefix: words before it (setpriv ...); program: another copy of it."""
+
+    def __init__(self, scratch, name="run", prefix=(), program=None, owner=None, env=None):
+        self.runtime = scratch.join(name)
+        os.mkdir(self.runtime, 0o700)
+        if owner is not None:
+            os.chown(self.runtime, owner, owner)
+        self.prefix = list(prefix)
+        self.program = program or binary()
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("PBS_", "PROXMOX_"))}
+        self.env.update(XDG_RUNTIME_DIR=self.runtime, LC_ALL="C.UTF-8", **(env or {}))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def popen(self, *args, **kw):
+        argv = self.prefix + [self.program] + [os.fspath(a) for a in args]
+        kw.setdefault("env", self.env)
+        return subprocess.Popen(argv, stdin=kw.pop("stdin", subprocess.DEVNULL), **kw)
+
+    def run(self, *args, stdout=subprocess.PIPE, timeout=COMMAND_TIMEOUT, **kw):
+        """Runs to the end of its output: whoever keeps a descriptor of it open makes this time out (code "timeout")."""
+        begin = time.monotonic()
+        child = self.popen(*args, stdout=stdout, stderr=subprocess.PIPE, **kw)
+        try:
+            out, err = child.communicate(timeout=timeout)
+            code = child.returncode
+        except subprocess.TimeoutExpired as e:
+            child.kill()
+            out, err = e.stdout or b"", e.stderr or b""
+            code = "timeout" if child.wait() == -9 else "output kept open"
+        return Result(args, code, out or b"", err or b"", time.monotonic() - begin)
+
+    def json(self, *args, **kw):
+        r = self.run(*args, **kw)
+        return json.loads(r.out) if r.code == 0 else None
+
+    # -- sessions
+
+    def state_dir(self):
+        return os.path.join(self.runtime, "pluck")
+
+    def state_files(self):
+        try:
+            return sorted(os.listdir(self.state_dir()))
+        except FileNotFoundError:
+            return []
+
+    def session_pids(self):
+        """Process ids of the sessions that the state files name and that live."""
+        pids = []
+        for name in self.state_files():
+            if name.endswith(".live"):
+                try:
+                    with open(os.path.join(self.state_dir(), name), encoding="utf-8") as f:
+                        pid = json.load(f)["pid"]
+                except (OSError, ValueError, KeyError, TypeError):
+                    continue
+                if "__session" in cmdline(pid):
+                    pids.append(pid)
+        return pids
+
+    def stop(self):
+        return self.run("stop", "--all", timeout=60)
+
+    def close(self):
+        """Stops all sessions; kills what does not stop."""
+        tree = [p for s in self.session_pids() for p in [s] + descendants(s)]
+        if tree:
+            self.stop()
+        for pid in self.session_pids() + [p for p in tree if alive(p)]:
+            if is_ours(pid):
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+        shutil.rmtree(self.runtime, ignore_errors=True)
+
+
+# -- processes ---------------------------------------------------------------------------------------------------
+
+def cmdline(pid):
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as f:
+            return f.read().replace(b"\0", b" ").decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def is_ours(pid):
+    return any(word in cmdline(pid) for word in ("__session", "__device", "qemu-system", "bwrap"))
+
+
+def alive(pid):
+    try:
+        with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def descendants(pid):
+    """All processes below pid."""
+    children = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open("/proc/%s/stat" % name, encoding="utf-8", errors="replace") as f:
+                    children.setdefault(int(f.read().rsplit(")", 1)[1].split()[1]), []).append(int(name))
+            except (OSError, IndexError):
+                pass
+    out, todo = [], [pid]
+    while todo:
+        for child in children.get(todo.pop(), []):
+            out.append(child)
+            todo.append(child)
+    return out
+
+
+def roles(pid):
+    """{"session": pid, "device": pid, "qemu": pid} of the session with this pid; what is not there is absent."""
+    out = {"session": pid}
+    for p in descendants(pid):
+        words = cmdline(p)
+        if "__device" in words:
+            out["device"] = p
+        elif words.split(" ")[0].rsplit("/", 1)[-1].startswith("qemu-system"):
+            out["qemu"] = p
+    return out
+
+
+def wait_gone(pids, seconds=20):
+    """Waits until none of the processes lives. Return: those that still do."""
+    end = time.monotonic() + seconds
+    while True:
+        left = [p for p in pids if alive(p)]
+        if not left or time.monotonic() > end:
+            return left
+        time.sleep(0.05)
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    return condition()
