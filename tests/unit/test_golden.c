@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reads the datastores that the reference implementation wrote (PLUCK_GOLDEN: see its README) and compares each image
+ * and blob with what was found in them without our code.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include <jansson.h>
+#include <openssl/evp.h>
+
+#include "common/buf.h"
+#include "common/cleanup.h"
+#include "common/io.h"
+#include "host/source/store/chunk.h"
+#include "host/source/store/digest.h"
+#include "host/source/store/index_dynamic.h"
+#include "host/source/store/priv.h"
+
+static char dir[] = "/tmp/pluck-golden-XXXXXX";
+static const char *golden;
+static bool unpacked;
+
+static void run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void run(const char *fmt, ...)
+{
+	char cmd[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(cmd, sizeof(cmd), fmt, ap);
+	va_end(ap);
+	assert_int_equal(system(cmd), 0);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	golden = getenv("PLUCK_GOLDEN");
+	if (!golden || access(golden, R_OK) < 0 || !mkdtemp(dir))
+		return 0;
+	unpacked = true;
+	run("cd %s && for s in plain encrypted; do zstd -dcq --long=27 %s/stores/$s.tar.zst | tar xf - --no-same-owner; "
+	    "zstd -dcq %s/stores/$s.contents.jsonl.zst >$s.contents; "
+	    "zstd -dcq %s/stores/$s.indexes.jsonl.zst >$s.indexes; done", dir, golden, golden, golden);
+	run("cd %s && mkdir expect && for s in plain encrypted; do zstd -dcq %s/expect/$s.tar.zst | tar xf - -C expect; done", dir,
+	    golden);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char cmd[128];
+
+	(void)state;
+	(void)snprintf(cmd, sizeof(cmd), "chmod -R u+w %s 2>&-; rm -rf %s", dir, dir);
+	return unpacked ? system(cmd) : 0;
+}
+
+/* Is the data there? Says so if not. */
+static bool have_golden(void)
+{
+	if (unpacked)
+		return true;
+	print_message("skipped: PLUCK_GOLDEN does not name the golden data\n");
+	return false;
+}
+
+static void load_key(const char *name, const char *pass, struct crypt_key *k)
+{
+	CLEANUP_FREE char *text = NULL;
+	char path[512];
+	size_t len;
+
+	(void)snprintf(path, sizeof(path), "%s/keys/%s", golden, name);
+	assert_int_equal(io_read_file(-1, path, KEY_FILE_MAX, &text, &len), 0);
+	assert_int_equal(key_load(text, len, pass, pass ? strlen(pass) : 0, k, NULL), 0);
+}
+
+static void hash_image(struct snapshot *sn, const char *file, char *hex, struct err *e)
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	struct source *s;
+	uint8_t digest[32];
+	uint8_t *p;
+
+	assert_int_equal(snapshot_open_image(sn, file, &s, e), 0);
+	p = malloc(s->unit_bytes);
+	assert_true(p && md && EVP_DigestInit_ex(md, EVP_sha256(), NULL));
+	for (uint64_t off = 0; off < s->size_bytes; off += s->unit_bytes) {
+		size_t n = s->size_bytes - off < s->unit_bytes ? (size_t)(s->size_bytes - off) : s->unit_bytes;
+
+		assert_int_equal(source_read_at(s, p, n, off, e), 0);
+		assert_true(EVP_DigestUpdate(md, p, n));
+	}
+	assert_true(EVP_DigestFinal_ex(md, digest, NULL));
+	digest_to_hex(digest, hex);
+	EVP_MD_CTX_free(md);
+	free(p);
+	source_close(s);
+}
+
+/* A whole stream by its dynamic index. Return: what chunk_load() says. */
+static int hash_stream(struct snapshot *sn, const char *file, char *hex, struct err *e)
+{
+	const struct store_file *f = manifest_find(sn->manifest, file);
+	const struct crypt_key *key = strcmp(f->crypt_mode, "encrypt") ? NULL : &sn->key;
+	CLEANUP_BUF struct buf raw = BUF_INIT;
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	struct chunk_loader l;
+	struct index_dynamic x;
+	uint8_t digest[32];
+	int r = 0;
+
+	assert_int_equal(chunk_loader_init(&l), 0);
+	assert_int_equal(chunk_read_file(sn->fd, file, 1 << 20, &raw, e), 0);
+	assert_int_equal(index_dynamic_parse(raw.data, raw.len, &x, e), 0);
+	assert_memory_equal(x.csum, f->csum, 32);
+	assert_int_equal(x.size_bytes, f->size);
+	assert_true(md && EVP_DigestInit_ex(md, EVP_sha256(), NULL));
+	for (size_t i = 0; i < x.nr_chunks && r == 0; i++) {
+		size_t n = (size_t)(index_dynamic_end(&x, i) - index_dynamic_start(&x, i));
+		CLEANUP_FREE uint8_t *p = malloc(n);
+
+		assert_non_null(p);
+		r = chunk_load(&l, sn->store->chunks_fd, index_dynamic_digest(&x, i), key, p, n, e);
+		if (r == 0)
+			assert_true(EVP_DigestUpdate(md, p, n));
+	}
+	assert_true(EVP_DigestFinal_ex(md, digest, NULL));
+	digest_to_hex(digest, hex);
+	EVP_MD_CTX_free(md);
+	chunk_loader_free(&l);
+	return r;
+}
+
+static void hash_blob(struct snapshot *sn, const char *file, char *hex, struct err *e)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	uint8_t digest[32];
+
+	assert_int_equal(snapshot_read_blob(sn, file, &b, e), 0);
+	assert_int_equal(digest_sha256(b.data ? b.data : (const uint8_t *)"", b.len, NULL, 0, digest), 0);
+	digest_to_hex(digest, hex);
+}
+
+/* "ns:.../TYPE/ID/TIME" as the contents file has it: "ns/a/ns/b/vm/100/TIME" or "vm/100/TIME". */
+static const char *split_ns(const char *snapshot, char *ns, size_t room)
+{
+	ns[0] = 0;
+	while (!strncmp(snapshot, "ns/", 3)) {
+		size_t n = strcspn(snapshot + 3, "/");
+
+		(void)snprintf(ns + strlen(ns), room - strlen(ns), "%s%.*s", *ns ? "/" : "", (int)n, snapshot + 3);
+		snapshot += 3 + n + 1;
+	}
+	return snapshot;
+}
+
+static unsigned int seen_images, seen_streams, seen_blobs, seen_missing;
+
+static int open_with_keys(struct store *st, const char *ns, const char *name, const struct crypt_key *keys, size_t nr,
+			  struct snapshot **ret, struct err *e)
+{
+	int r = snapshot_open(st, ns, name, ret, e);
+
+	for (size_t i = 0; i < nr && (r == -ENOKEY || r == -EKEYREJECTED); i++)
+		r = snapshot_open_key(st, ns, name, &keys[i], ret, e);
+	return r;
+}
+
+static void check_line(struct store *st, json_t *o, const struct crypt_key *keys, size_t nr)
+{
+	const char *want = json_string_value(json_object_get(o, "sha256"));
+	const char *file = json_string_value(json_object_get(o, "file"));
+	struct snapshot *sn = NULL;
+	struct err e = ERR_INIT;
+	char ns[300], hex[65];
+	const char *name = split_ns(json_string_value(json_object_get(o, "snapshot")), ns, sizeof(ns));
+	size_t len = file ? strlen(file) : 0;
+	int r = open_with_keys(st, ns, name, keys, nr, &sn, &e);
+
+	print_message("%s %s %s %s\n", ns, name, file ? file : "-", r < 0 ? e.text : "");
+	if (json_object_get(o, "unfinished")) {
+		assert_int_equal(r, -ENOENT);
+		return;
+	}
+	assert_int_equal(r, 0);
+	if (file && !strcmp(file + len - 5, ".fidx")) {
+		hash_image(sn, file, hex, &e);
+		assert_string_equal(hex, want);
+		seen_images++;
+	} else if (file && !strcmp(file + len - 5, ".didx")) {
+		r = hash_stream(sn, file, hex, &e);
+		assert_int_equal(r, json_object_get(o, "missing-chunk") ? -EIO : 0);
+		if (r == 0)
+			assert_string_equal(hex, want);
+		seen_streams += r == 0;
+		seen_missing += r != 0;
+	} else if (file && want) {
+		hash_blob(sn, file, hex, &e);
+		assert_string_equal(hex, want);
+		seen_blobs++;
+	}
+	snapshot_close(sn);
+}
+
+static void check_store(const char *name, const struct crypt_key *keys, size_t nr)
+{
+	char path[300], line[8192];
+	struct store *st;
+	struct err e = ERR_INIT;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	assert_int_equal(store_open(path, &st, &e), 0);
+	(void)snprintf(path, sizeof(path), "%s/%s.contents", dir, name);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		json_t *o = json_loads(line, 0, NULL);
+
+		assert_non_null(o);
+		check_line(st, o, keys, nr);
+		json_decref(o);
+	}
+	(void)fclose(f);
+	store_close(st);
+}
+
+static void test_plain(void **state)
+{
+	(void)state;
+	if (!have_golden())
+		return;
+	check_store("plain", NULL, 0);
+	assert_true(seen_images >= 4 && seen_blobs > 10 && seen_streams > 20 && seen_missing >= 1);
+}
+
+static void test_encrypted(void **state)
+{
+	struct crypt_key keys[3];
+
+	(void)state;
+	if (!have_golden())
+		return;
+	load_key("scrypt.json", "golden pass", &keys[0]);
+	load_key("pbkdf2.json", "golden pass", &keys[1]);
+	load_key("none.json", NULL, &keys[2]);
+	seen_images = 0;
+	check_store("encrypted", keys, 3);
+	assert_true(seen_images >= 4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_encrypted),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
