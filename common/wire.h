@@ -33,8 +33,11 @@
  *   path: B64 of what list takes (absent if it cannot be listed); type: "disk", "part", or the content's type as
  *   blkid names it ("ext4", "swap", "LVM2_member", ...); absent values are omitted.
  *
+ * An entered directory that could not be read to its end comes a second time, with "error".
+ *
  * Every answer to list?ext=1 and extract is chunked and ends with the trailer fields below. Without a good
- * trailer the stream is incomplete.
+ * trailer the stream is incomplete. A stream that the agent had to give up ends with the single trailer field
+ * WIRE_HDR_ERROR (errno name) in their place.
  */
 
 #include <stdint.h>
@@ -53,6 +56,7 @@
 #define WIRE_LINE_MAX 262144			/* bytes of a JSON line */
 #define WIRE_DEPTH_MAX 16384			/* directories below each other that a walk enters */
 #define WIRE_CONN_MAX 64			/* connections at once */
+#define WIRE_EXTRACT_MAX 32			/* extracts at once; one more is answered 503 */
 #define WIRE_WATCHDOG_S 600
 
 #define WIRE_HDR_ERROR "pluck-error"

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/archive.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/entry.h"
+#include "agent/holes.h"
+#include "agent/links.h"
+#include "agent/meta.h"
+#include "agent/walk.h"
+#include "common/cleanup.h"
+#include "common/pxar/encode.h"
+#include "common/pxar/format.h"
+
+#define FILE_FLAGS (O_RDONLY | O_NONBLOCK | O_NOATIME)
+#define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOATIME)
+
+struct archive {
+	struct request *q;
+	const char *top;		/* name of the only member of the root */
+	struct pxar_enc *enc;
+	struct buf out;			/* what the encoder wrote */
+	struct meta meta;
+	struct holes holes;
+	struct links links;
+	struct buf path;
+};
+
+static void archive_free(struct archive *a)
+{
+	pxar_enc_free(a->enc);
+	buf_free(&a->out);
+	buf_free(&a->path);
+	meta_free(&a->meta);
+	holes_free(&a->holes);
+	links_free(&a->links);
+}
+
+static int drain(struct archive *a)
+{
+	int r = buf_ok(&a->out);
+
+	if (r == 0 && a->out.len)
+		r = reply_write(a->q->reply, a->out.data, a->out.len);
+	buf_reset(&a->out);
+	return r;
+}
+
+/* An error of the entry or directory that came last. Without the private items the stream cannot go on. */
+static int fail_entry(struct archive *a, int error, uint64_t off, const char *what)
+{
+	struct pxar_error e = { .code = error, .off = off };
+
+	a->q->reply->errors++;
+	if (!a->q->ext)
+		return err_set(a->q->err, error, "%s", what);
+	(void)snprintf(e.text, sizeof(e.text), "%s: %s", what, strerror(-error));
+	return pxar_enc_error(a->enc, &e);
+}
+
+static int zeros(struct archive *a, uint64_t n)
+{
+	while (n) {
+		size_t room;
+		uint8_t *p = reply_space(a->q->reply, &room);
+
+		if (!p)
+			return -EPIPE;
+		if (room > n)
+			room = (size_t)n;
+		memset(p, 0, room);
+		reply_commit(a->q->reply, room);
+		n -= room;
+	}
+	return 0;
+}
+
+/*
+ * A run of a file's bytes; zeros in place of what cannot be read.
+ * @ret_error, @ret_bad: the first failure and where; not touched without one
+ */
+static int send_run(struct archive *a, int fd, uint64_t off, uint64_t len, int *ret_error, uint64_t *ret_bad)
+{
+	while (len && !*ret_error) {
+		size_t room;
+		uint8_t *p = reply_space(a->q->reply, &room);
+		ssize_t n;
+
+		if (!p)
+			return -EPIPE;
+		n = pread(fd, p, room < len ? room : (size_t)len, (off_t)off);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			*ret_error = n < 0 ? -errno : -ENODATA;
+			*ret_bad = off;
+			break;
+		}
+		reply_commit(a->q->reply, (size_t)n);
+		off += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+	return zeros(a, len);
+}
+
+static int send_payload(struct archive *a, int fd, const struct pxar_entry *e, int error)
+{
+	const struct pxar_segment whole = { 0, e->payload_size };
+	const struct pxar_segment *v = e->has_segments ? e->segments : &whole;
+	const size_t nr = e->has_segments ? e->nr_segments : 1;
+	uint64_t bad = 0;
+	int r = drain(a);
+
+	for (size_t i = 0; r == 0 && i < nr; i++)
+		r = send_run(a, fd, v[i].off, v[i].len, &error, &bad);
+	if (r < 0)
+		return r;
+	pxar_enc_payload(a->enc, e->payload_size);
+	return error ? fail_entry(a, error, bad, "read the file") : 0;
+}
+
+static void find_holes(struct archive *a, int fd, const struct statx *st, struct pxar_entry *e)
+{
+	holes_free(&a->holes);
+	if (!a->q->ext || st->stx_blocks >= (e->size + 511) / 512 || holes_map(fd, e->size, &a->holes) < 0)
+		return;
+	e->payload_size = holes_data(&a->holes);
+	if (e->payload_size == e->size)
+		return;
+	e->has_segments = true;
+	e->segments = a->holes.v;
+	e->nr_segments = a->holes.nr;
+}
+
+static uint64_t link_id(const struct statx *st)
+{
+	uint64_t id = st->stx_ino ^ ((uint64_t)st->stx_dev_major << 52 | (uint64_t)st->stx_dev_minor << 40);
+
+	return id ? id : 1;
+}
+
+/* A later name of a file that the archive holds. Return: 1 if it was; 0; negative errno. */
+static int try_hardlink(struct archive *a, const struct pxar_entry *file, const struct statx *st, const char *path)
+{
+	const struct link_entry *first = links_find(&a->links, st->stx_dev_major, st->stx_dev_minor, st->stx_ino);
+	struct pxar_entry e = { .name = file->name, .name_len = file->name_len, .kind = PXAR_KIND_HARDLINK };
+	int r;
+
+	if (!first) {
+		links_add(&a->links, st->stx_dev_major, st->stx_dev_minor, st->stx_ino, pxar_enc_pos(a->enc), path);
+		return 0;
+	}
+	e.target = links_path(&a->links, first);
+	e.target_len = strlen(e.target);
+	e.link_pos = first->pos;
+	r = pxar_enc_entry(a->enc, &e);
+	return r < 0 ? r : 1;
+}
+
+static int send_file(struct archive *a, struct pxar_entry *e, const struct statx *st, int dirfd, const char *name,
+		     const char *path)
+{
+	CLEANUP_CLOSE int fd = -1;
+	int r = st->stx_nlink > 1 ? try_hardlink(a, e, st, path) : 0;
+
+	if (r)
+		return r < 0 ? r : 0;
+	if (st->stx_nlink > 1)
+		e->link_id = link_id(st);
+	fd = resolve_open(dirfd, name, FILE_FLAGS);
+	meta_attrs(&a->meta, dirfd, name, a->q->ext, e);
+	if (fd >= 0) {
+		meta_flags(fd, e);
+		find_holes(a, fd, st, e);
+	} else {
+		e->payload_size = e->size = 0;
+	}
+	r = pxar_enc_entry(a->enc, e);
+	if (r < 0)
+		return r;
+	if (fd < 0)
+		return fail_entry(a, fd, 0, "open the file");
+	r = send_payload(a, fd, e, 0);
+	if (r == 0 && a->meta.error)
+		r = fail_entry(a, a->meta.error, UINT64_MAX, a->meta.what);
+	return r;
+}
+
+static int send_special(struct archive *a, struct pxar_entry *e, int dirfd, const char *name)
+{
+	char target[PXAR_TARGET_MAX + 1];
+	ssize_t n;
+	int r;
+
+	if (e->kind == PXAR_KIND_SYMLINK) {
+		n = readlinkat(dirfd, name, target, sizeof(target));
+		if (n <= 0 || n > PXAR_TARGET_MAX) {
+			e->kind = PXAR_KIND_FILE;
+			e->mode = S_IFREG;
+			r = pxar_enc_entry(a->enc, e);
+			return r < 0 ? r : fail_entry(a, n < 0 ? -errno : -ENAMETOOLONG, UINT64_MAX, "read the link");
+		}
+		target[n] = 0;
+		e->target = target;
+		e->target_len = (size_t)n;
+	}
+	meta_attrs(&a->meta, dirfd, name, a->q->ext, e);
+	r = pxar_enc_entry(a->enc, e);
+	if (r == 0 && a->meta.error)
+		r = fail_entry(a, a->meta.error, UINT64_MAX, a->meta.what);
+	return r;
+}
+
+/* The head of a directory, which stays open in the archive. @fd: it, or -1 if it cannot be opened. */
+static int begin_dir(struct archive *a, struct pxar_entry *e, int dirfd, const char *name, int fd)
+{
+	meta_attrs(&a->meta, dirfd, name, a->q->ext, e);
+	if (fd >= 0)
+		meta_flags(fd, e);
+	return pxar_enc_entry(a->enc, e);
+}
+
+/* What could not be examined is an empty file with an error. */
+static int send_unknown(struct archive *a, struct pxar_entry *e, int error)
+{
+	int r;
+
+	e->kind = PXAR_KIND_FILE;
+	e->mode = S_IFREG;
+	r = pxar_enc_entry(a->enc, e);
+	return r < 0 ? r : fail_entry(a, error, UINT64_MAX, "examine the entry");
+}
+
+static int send_entry(struct archive *a, const struct walk_entry *w, const char *path)
+{
+	struct pxar_entry e = { .name = w->name, .name_len = strlen(w->name) };
+	int r;
+
+	a->q->reply->entries++;
+	if (!w->st || entry_type(w->st->stx_mode) == '?')
+		return send_unknown(a, &e, w->error ? w->error : -EUCLEAN);
+	meta_stat(w->st, &e);
+	if (e.kind == PXAR_KIND_FILE)
+		return send_file(a, &e, w->st, w->dirfd, w->name, path);
+	if (e.kind != PXAR_KIND_DIR)
+		return send_special(a, &e, w->dirfd, w->name);
+	r = begin_dir(a, &e, w->dirfd, w->name, w->fd);
+	if (r < 0 || !w->error)
+		return r;
+	r = fail_entry(a, w->error, UINT64_MAX, "open the directory");
+	return r < 0 ? r : pxar_enc_dir_end(a->enc);
+}
+
+static int on_entry(void *arg, const struct walk_entry *w)
+{
+	struct archive *a = arg;
+	int r;
+
+	buf_reset(&a->path);
+	buf_fmt(&a->path, "%s/", a->top);
+	buf_add(&a->path, w->path, w->path_len);
+	if (!buf_cstr(&a->path))
+		return -ENOMEM;
+	r = send_entry(a, w, (const char *)a->path.data);
+	return r < 0 ? r : drain(a);
+}
+
+static int on_leave(void *arg, const char *path, size_t path_len, int error)
+{
+	struct archive *a = arg;
+	int r = error ? fail_entry(a, error, UINT64_MAX, "read the directory") : 0;
+
+	(void)path;
+	(void)path_len;
+	if (r == 0)
+		r = pxar_enc_dir_end(a->enc);
+	return r < 0 ? r : drain(a);
+}
+
+static const struct walk_ops ops = { on_entry, on_leave };
+
+/* The root: the directory that holds the item; above a volume there is none, so one is made up. */
+static int begin_root(struct archive *a, const struct item *i)
+{
+	struct pxar_entry root = { .name = "", .kind = PXAR_KIND_DIR, .mode = S_IFDIR | 0755 };
+	CLEANUP_CLOSE int fd = -1;
+	struct statx st;
+	int r;
+
+	a->q->reply->entries++;
+	if (i->parent_fd < 0)
+		return pxar_enc_entry(a->enc, &root);
+	r = resolve_stat(i->parent_fd, ".", &st);
+	if (r < 0)
+		return err_set(a->q->err, r, "examine the parent directory");
+	meta_stat(&st, &root);
+	fd = resolve_open(i->parent_fd, ".", DIR_FLAGS);
+	return begin_dir(a, &root, i->parent_fd, ".", fd);
+}
+
+static int send_item(struct archive *a, const struct item *i)
+{
+	struct walk_entry w = { .dirfd = item_dirfd(i), .name = i->name, .st = &i->st, .fd = -1 };
+	struct pxar_entry e = { .name = a->top, .name_len = strlen(a->top) };
+	CLEANUP_CLOSE int fd = -1;
+	int r;
+
+	if (!S_ISDIR(i->st.stx_mode))
+		return send_entry(a, &w, a->top);
+	a->q->reply->entries++;
+	fd = resolve_open(w.dirfd, w.name, DIR_FLAGS);
+	meta_stat(&i->st, &e);
+	r = begin_dir(a, &e, w.dirfd, w.name, fd);
+	if (r < 0)
+		return r;
+	return fd < 0 ? on_leave(a, "", 0, fd) : walk_tree(TAKE_FD(fd), true, &ops, a);
+}
+
+int archive_send(struct request *q, const struct item *i, const char *name)
+{
+	CLEANUP(archive_free) struct archive a = { .q = q, .top = name };
+	int r;
+
+	a.enc = pxar_enc_new(&a.out, q->ext ? PXAR_ENC_EXT : 0);
+	if (!a.enc)
+		return err_set(q->err, -ENOMEM, "archive");
+	r = begin_root(&a, i);
+	if (r >= 0)
+		r = send_item(&a, i);
+	if (r >= 0)
+		r = pxar_enc_dir_end(a.enc);
+	if (r >= 0)
+		r = drain(&a);
+	if (r < 0 && !q->err->code)
+		err_set(q->err, r, "archive");
+	return r < 0 ? r : 0;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/archive.h"
+#include "agent/request.h"
+#include "agent/resolve.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#define FILE_FLAGS (O_RDONLY | O_NONBLOCK | O_NOATIME)
+
+/* Bytes @off to @end of a file, as far as it goes. */
+static int send_range(struct request *q, int fd, uint64_t off, uint64_t end)
+{
+	while (off < end) {
+		size_t room;
+		uint8_t *p = reply_space(q->reply, &room);
+		ssize_t n;
+
+		if (!p)
+			return err_set(q->err, -EPIPE, "send");
+		n = pread(fd, p, room < end - off ? room : (size_t)(end - off), (off_t)off);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return err_set(q->err, n < 0 ? -errno : -ENODATA, "read the file");
+		reply_commit(q->reply, (size_t)n);
+		off += (uint64_t)n;
+	}
+	return 0;
+}
+
+static int send_plain(struct request *q, const struct item *i)
+{
+	CLEANUP_CLOSE int fd = -1;
+	const uint64_t size = i->st.stx_size;
+	int r;
+
+	if (S_ISDIR(i->st.stx_mode))
+		return err_text(q->err, -EISDIR, "cannot stream dir with format 'plain'");
+	if (!S_ISREG(i->st.stx_mode))
+		return err_text(q->err, -EINVAL, "cannot stream anything but regular files with format 'plain'");
+	fd = resolve_open(item_dirfd(i), i->name, FILE_FLAGS);
+	if (fd < 0)
+		return err_set(q->err, fd, "open the file");
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	reply_begin(q->reply, "application/octet-stream");
+	q->reply->entries = 1;
+	if (q->off > size)
+		q->off = size;
+	r = send_range(q, fd, q->off, q->len < size - q->off ? q->off + q->len : size);
+	return r < 0 ? r : reply_end(q->reply);
+}
+
+static int send_pxar(struct request *q, const struct target *t, const struct item *i)
+{
+	const char *shown = strrchr(t->shown, '/');
+	int r;
+
+	if (q->given & (PARAM_OFFSET | PARAM_LENGTH))
+		return err_text(q->err, -EINVAL, "parameters 'offset' and 'length' go with format 'plain' only");
+	reply_begin(q->reply, "application/octet-stream");
+	r = archive_send(q, i, i->parent_fd >= 0 ? i->name : shown ? shown + 1 : t->shown);
+	return r < 0 ? r : reply_end(q->reply);
+}
+
+int extract_handle(struct request *q)
+{
+	CLEANUP_TARGET struct target t = { 0 };
+	CLEANUP_ITEM struct item i = ITEM_INIT;
+	char quoted[600];
+	int r = target_parse(q->a, (const char *)q->path.data, q->path.len, &t, q->err);
+
+	if (r < 0)
+		return r;
+	if (t.level != TARGET_VOLUME)
+		return err_text(q->err, -EINVAL, "invalid path, cannot restore meta-directory: %s",
+				log_quote(q->path.data, q->path.len, quoted, sizeof(quoted)));
+	r = item_open(q->a, &t, &i, q->err);
+	if (r < 0)
+		return r;
+	return q->pxar ? send_pxar(q, &t, &i) : send_plain(q, &i);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_FSTYPE_H
+#define AGENT_FSTYPE_H
+
+/*
+ * Which file system driver mounts what libblkid found, and with which options: never replay a journal, never trust
+ * the superblock's error policy, names as UTF-8.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define FSTYPE_ATTEMPTS 5
+
+struct fstype {
+	const char *type;		/* blkid's name */
+	const char *version;		/* only with this version; NULL: any */
+	const char *driver;		/* the kernel's name */
+	const char *options[FSTYPE_ATTEMPTS];	/* tried in order; NULL ends them */
+	const char *hint;		/* shown when all fail; NULL: none */
+};
+
+/** fstype_find() - Return: the first row of the type; NULL if it is nothing that we mount. */
+const struct fstype *fstype_find(const char *type);
+
+/** fstype_find_version() - the row for a type and version. */
+const struct fstype *fstype_find_version(const char *type, const char *version);
+
+/** fstype_in_kernel() - does the running kernel have the driver? */
+bool fstype_in_kernel(const char *driver);
+
+#endif

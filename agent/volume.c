@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/bucket.h"
+#include "agent/disk.h"
+#include "agent/fstype.h"
+#include "agent/request.h"
+#include "common/jsonw.h"
+
+/* The tree of "disks". Nothing is mounted for it. */
+
+static void text_field(struct jsonw *w, const char *key, const char *value)
+{
+	if (value[0])
+		jsonw_key_string(w, key, value);
+}
+
+static void path_field(struct jsonw *w, const char *disk, const char *below)
+{
+	char path[WIRE_DISK_NAME_MAX + 32];
+	int n = snprintf(path, sizeof(path), "%s%s", disk, below);
+
+	jsonw_key_b64(w, "path", path, (size_t)n);
+}
+
+static void error_field(struct jsonw *w, const char *text)
+{
+	jsonw_key(w, "error");
+	jsonw_object_begin(w);
+	jsonw_key_string(w, "name", "ENODEV");
+	jsonw_key_string(w, "text", text);
+	jsonw_object_end(w);
+}
+
+/* What was found on a volume, and whether it can be opened. */
+static void content_fields(struct jsonw *w, const struct probe *p, const char *disk, const char *below)
+{
+	const struct fstype *fs = fstype_find_version(p->type, p->version);
+	char text[256];
+
+	text_field(w, "label", p->label);
+	text_field(w, "uuid", p->uuid);
+	if (fs)
+		path_field(w, disk, below);
+	if (fs && !fstype_in_kernel(fs->driver)) {
+		(void)snprintf(text, sizeof(text), "the VM's kernel cannot read %s", p->type);
+		error_field(w, text);
+	} else if (p->ambiguous) {
+		(void)snprintf(text, sizeof(text), "ambiguous: signatures of %s", p->all);
+		error_field(w, text);
+	}
+}
+
+static void raw_volume(struct jsonw *w, const struct agent_disk *d, const struct probe *whole, uint64_t size)
+{
+	jsonw_object_begin(w);
+	jsonw_key_string(w, "name", "raw");
+	jsonw_key_string(w, "type", whole->type);
+	jsonw_key_u64(w, "size", size);
+	content_fields(w, whole, d->name, "/raw");
+	jsonw_object_end(w);
+}
+
+static void part_volume(struct jsonw *w, const struct agent_disk *d, const struct part *part)
+{
+	char name[32], below[40];
+	struct probe p = { 0 };
+	struct err err = ERR_INIT;
+	int r = probe_device(part->dev, &p);
+
+	(void)snprintf(name, sizeof(name), "part/%u", part->nr);
+	(void)snprintf(below, sizeof(below), "/%s", name);
+	jsonw_object_begin(w);
+	jsonw_key_string(w, "name", name);
+	jsonw_key_string(w, "type", p.type[0] ? p.type : "part");
+	jsonw_key_u64(w, "size", part->size);
+	text_field(w, "part-uuid", part->uuid);
+	text_field(w, "part-name", part->name);
+	if (r < 0) {
+		err_set(&err, r, "cannot read the partition");
+		error_field(w, err.text);
+	} else {
+		content_fields(w, &p, d->name, below);
+	}
+	jsonw_object_end(w);
+}
+
+static int children(struct request *q, struct jsonw *w, const struct agent_disk *d, uint64_t size, struct err *err)
+{
+	CLEANUP_PARTS struct part_list l = { 0 };
+	struct probe whole;
+	int r = part_scan(q->a, d->dev, true, &l, err);
+
+	if (r < 0)
+		return r;
+	r = probe_device(d->dev, &whole);
+	if (r < 0)
+		return err_set(err, r, "cannot read the disk");
+	if (!l.nr && !whole.type[0])
+		return 0;
+	jsonw_key(w, "children");
+	jsonw_array_begin(w);
+	/* beside partitions only a file system counts: other signatures may be left over */
+	if (whole.type[0] && (!l.nr || fstype_find(whole.type)))
+		raw_volume(w, d, &whole, size);
+	for (size_t i = 0; i < l.nr; i++)
+		if (bucket_shows(&l.v[i], &whole))
+			part_volume(w, d, &l.v[i]);
+	jsonw_array_end(w);
+	return 0;
+}
+
+static void disk_volume(struct request *q, struct jsonw *w, struct agent_disk *d)
+{
+	struct err err = ERR_INIT;
+	uint64_t size = 0;
+	int r;
+
+	jsonw_object_begin(w);
+	jsonw_key_string(w, "name", d->name);
+	jsonw_key_string(w, "type", "disk");
+	r = disk_locate(d, &err);
+	if (r == 0 && (r = disk_size(d->dev, &size)) < 0)
+		err_set(&err, r, "size");
+	if (r == 0) {
+		jsonw_key_u64(w, "size", size);
+		path_field(w, d->name, "");
+		r = size ? children(q, w, d, size, &err) : 0;
+	}
+	if (r < 0)
+		error_field(w, err.text);
+	jsonw_object_end(w);
+}
+
+int disks_handle(struct request *q)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	struct jsonw w = JSONW(&b);
+
+	jsonw_object_begin(&w);
+	jsonw_key(&w, "data");
+	jsonw_array_begin(&w);
+	for (size_t i = 0; i < q->a->nr_disks; i++)
+		disk_volume(q, &w, &q->a->disk[i]);
+	jsonw_array_end(&w);
+	jsonw_object_end(&w);
+	if (buf_ok(&b) < 0)
+		return err_set(q->err, buf_ok(&b), "answer");
+	return reply_data(q->reply, "application/json", &b);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_XATTRS_H
+#define AGENT_XATTRS_H
+
+/* Extended attributes of any kind of entry, links themselves included. */
+
+#include "common/buf.h"
+#include "common/pxar/entry.h"
+
+#define XATTRS_MAX 4096		/* attributes of one entry */
+
+struct xattrs {
+	struct pxar_xattr *v;	/* names are NUL-terminated; borrow from the rest of this struct */
+	size_t nr, room;
+	struct buf names, values;
+};
+
+void xattrs_free(struct xattrs *x);
+
+/**
+ * xattrs_read() - all that can be read
+ * @x: zeroed, or from an earlier call, whose results are dropped
+ * Return: 0, also where there can be none; the first error of a list or value, with the others in @x; -E2BIG over the
+ * limits of the archive format; -ENOMEM.
+ */
+int xattrs_read(int dirfd, const char *name, struct xattrs *x);
+
+#endif
