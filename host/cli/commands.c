@@ -3,6 +3,7 @@
 
 /* In the order help shows them. */
 const struct command *const commands[] = {
+	&cmd_backup, &cmd_snapshots, &cmd_datastore,
 	&cmd_version, &cmd_help,
 	NULL,
 };

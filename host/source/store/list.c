@@ -196,6 +196,8 @@ static int list_snapshot(const struct listing *l, int fd, struct store_snapshot_
 	fill_files(i, files, m, file.len, &names);
 	if (m && m->notes)
 		first_line(m->notes, i->comment, sizeof(i->comment));
+	if (m && m->has_fp)
+		(void)key_fp_format(m->fp, i->fingerprint);
 	i->verify_state = m ? m->verify_state : NULL;
 	i->verify_upid = m ? m->verify_upid : NULL;
 	return l->fn(l->arg, i);

@@ -33,6 +33,7 @@ struct store_snapshot_info {
 	uint64_t size;		/* of all files */
 	char comment[256];	/* first line of the notes; foreign text */
 	char owner[128];
+	char fingerprint[96];	/* of the key it was made with; "" if there is none */
 	const char *verify_state, *verify_upid;	/* of the last verification, foreign text; NULL if there was none */
 	const struct store_file *files;
 	size_t nr_files;
@@ -89,12 +90,14 @@ struct backup_input {
 struct backup_stats {
 	uint64_t bytes, chunks, new_chunks, new_bytes;	/* logical bytes; all; written */
 };
-typedef void backup_progress_fn(void *arg, const char *name, uint64_t done, uint64_t total);
+/* After each chunk; a negative errno ends the backup with that result. Always called from the caller's thread. */
+typedef int backup_progress_fn(void *arg, const char *name, uint64_t done, uint64_t total);
 
 /**
  * store_backup() - a new snapshot from images and small files
  * Written under its final name only when whole: the manifest comes last. -EEXIST if the snapshot is there already.
- * Takes the locks of the format (shared lock on the store, exclusive on group and snapshot).
+ * Takes the locks of the format (shared lock on the store, exclusive on group and snapshot: -EBUSY).
+ * A failed backup leaves no snapshot; chunks that it wrote stay. The namespace must exist.
  */
 int store_backup(struct store *s, const char *ns, const char *type, const char *id, int64_t time,
 		 const struct backup_input *in, size_t nr_in, backup_progress_fn *progress, void *arg,
