@@ -14,6 +14,7 @@
 #include "agent/disk.h"
 #include "agent/fstype.h"
 #include "agent/kmsg.h"
+#include "agent/loop.h"
 #include "agent/probe.h"
 #include "common/cleanup.h"
 
@@ -44,10 +45,10 @@ static void set_read_only(const char *dev)
 		(void)ioctl(fd, BLKROSET, &on);
 }
 
-static int try_all(const struct fstype *fs, const char *dev, const char *at, struct err *err)
+/* Each set of options in turn. Return: 0; the first failure: the plainest attempt has the most telling reason. */
+static int try_options(const struct fstype *fs, const char *dev, const char *at)
 {
-	char source[AGENT_DEV_MAX + 8], why[KMSG_MAX];
-	CLEANUP_CLOSE int log = kmsg_open();
+	char source[AGENT_DEV_MAX + 8];
 	int r = -EINVAL;
 
 	(void)snprintf(source, sizeof(source), "/dev/%s", dev);
@@ -55,8 +56,21 @@ static int try_all(const struct fstype *fs, const char *dev, const char *at, str
 		if (!mount(source, at, fs->driver, FLAGS, fs->options[i]))
 			return 0;
 		if (!i)
-			r = -errno;	/* the plainest attempt has the most telling reason */
+			r = -errno;
 	}
+	return r;
+}
+
+static int try_all(const struct fstype *fs, const char *dev, const char *at, struct err *err)
+{
+	char why[KMSG_MAX], loop_dev[AGENT_DEV_MAX];
+	CLEANUP_CLOSE int log = kmsg_open(), loop = -1;
+	int r = try_options(fs, dev, at);
+
+	if (r == -EBUSY && (loop = loop_attach(dev, loop_dev)) >= 0)
+		r = try_options(fs, loop_dev, at);
+	if (r == 0)
+		return 0;
 	kmsg_read(log, why, sizeof(why));
 	if (fs->hint)
 		return err_set(err, r, "cannot mount %s (%s)%s%s", fs->type, fs->hint, why[0] ? ": " : "", why);

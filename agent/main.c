@@ -110,7 +110,7 @@ int main(int argc, char **argv)
 	struct err err = ERR_INIT;
 	int fd;
 
-	umask(0077);
+	umask(0022);	/* what FAT and its like show as modes depends on it */
 	log_open(2, "pluck-agent: ");
 	(void)signal(SIGPIPE, SIG_IGN);
 	a.shared = mmap(NULL, sizeof(*a.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -68,7 +68,7 @@ static int send_all(struct reply *r, const uint8_t *p, size_t n)
 			r->write_max = r->write_max / 2 > WRITE_MIN ? r->write_max / 2 : WRITE_MIN;
 			(void)nanosleep(&ts, NULL);
 		} else if (k == 0 || errno != EINTR) {
-			r->close = true;
+			r->broken = r->close = true;
 			return k == 0 ? -EIO : -errno;
 		}
 	}
@@ -107,7 +107,7 @@ static int flush_chunk(struct reply *r)
 
 uint8_t *reply_space(struct reply *r, size_t *ret_room)
 {
-	if (r->close || (DATA_ROOM - r->len < SPACE_MIN && flush_chunk(r) < 0))
+	if (r->broken || (DATA_ROOM - r->len < SPACE_MIN && flush_chunk(r) < 0))
 		return NULL;
 	*ret_room = DATA_ROOM - r->len;
 	return r->mem + FRONT + r->len;
@@ -180,7 +180,7 @@ int reply_fail(struct reply *r, int status, int code, const char *text)
 	if (r->head_sent) {
 		/* the reason, but no checksum: this never passes for a complete stream */
 		(void)snprintf(extra, sizeof(extra), "0\r\n%s: %s\r\n\r\n", WIRE_HDR_ERROR, err_name(code));
-		if (!r->done && !r->close)
+		if (!r->done && !r->broken)
 			(void)send_all(r, (const uint8_t *)extra, strlen(extra));
 		r->close = true;
 		return -EIO;

@@ -24,7 +24,8 @@ struct reply {
 	size_t len;			/* data bytes waiting */
 	struct XXH64_state_s *hash;
 	const char *type;		/* content type of the stream; NULL: no stream */
-	bool head_sent, done, close;
+	bool head_sent, done;
+	bool broken, close;		/* nothing can be sent any more; the connection ends with this answer */
 	uint64_t bytes;			/* body bytes, those waiting included */
 	uint64_t entries, errors;	/* the caller counts */
 	size_t write_max;
