@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Damaged, fuzzed and hostile disks of the corpus: every question is answered in time, and the VM survives it.
+import base64
+import json
+import os
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from program import Pluck, Scratch
+from tap import Tap, test_data
+
+# what each may answer: every volume is asked; exit codes of a question
+FINE = (0, 1, 3, 5)
+EXPECTED_PARTS = {"bad-gpt-128-parts": 128}
+
+
+def volumes_of(tree):
+    """Paths of all that can be listed, and the count of partitions."""
+    paths, parts = [], 0
+    todo = list(tree)
+    while todo:
+        node = todo.pop()
+        if "path" in node:
+            paths.append(base64.b64decode(node["path"]).lstrip(b"/"))
+        parts += sum(1 for c in node.get("children", []) if c.get("path") is None or b"/part/" in base64.b64decode(c["path"]))
+        todo += node.get("children", [])
+    return paths, parts
+
+
+def check_image(tap, corpus, image, scratch):
+    path = scratch.join(image + ".img")
+    subprocess.run(["zstd", "-dqf", "--sparse", os.path.join(corpus, image + ".img.zst"), "-o", path], check=True)
+    disk = ["--disk", "sda=" + path]
+    with Pluck(scratch) as pluck:
+        r = pluck.run("disks", *disk, "--output-format", "json", timeout=60)
+        if os.path.getsize(path) == 0:
+            tap.ok(r.code in FINE + (2,), "%s: answers" % image, r)
+            return
+        if not tap.ok(r.code in (0, 1), "%s: disks answers" % image, r):
+            return
+        paths, parts = volumes_of(json.loads(r.out))
+        first = pluck.session_pids()
+        bad = []
+        for p in paths:
+            r = pluck.run("list", *disk, "--recursive", "--output-format", "jsonl", p, timeout=60, stdout=subprocess.DEVNULL)
+            if r.code not in FINE:
+                bad.append(r)
+            if b"/" in p and not p.endswith(b"/part") and image != "squashfs-bomb":	# 20 GiB of zeros
+                r = pluck.run("extract", *disk, "--format", "tar", p, "-", timeout=60, stdout=subprocess.DEVNULL)
+                if r.code not in FINE + (2,):
+                    bad.append(r)
+        tap.ok(not bad, "%s: %d paths are read or refused in time" % (image, len(paths)), *bad[:3])
+        tap.ok(pluck.session_pids() == first, "%s: its VM survives" % image, "%s, was %s" % (pluck.session_pids(), first))
+        if image in EXPECTED_PARTS:
+            tap.ok(parts >= EXPECTED_PARTS[image], "%s: all partitions are shown" % image, parts)
+        if image == "bad-qcow2-in-raw":
+            text = r.out if r.out else b""
+            size = (json.loads(pluck.run("disks", *disk, "--output-format", "json").out) or [{}])[0].get("size")
+            tap.ok(size == os.path.getsize(path) and b"root:" not in text, "%s: it is a disk of its real size" % image, size)
+    os.unlink(path)
+
+
+corpus = test_data("PLUCK_CORPUS", "corpus")
+if corpus is None:
+    Tap.skip_all("no disk image corpus ($PLUCK_CORPUS)")
+with Tap() as tap, Scratch() as scratch:
+    every = sorted(n[:-8] for n in os.listdir(corpus) if n.startswith("bad-") and n.endswith(".img.zst"))
+    for image in sys.argv[1:] or every + ["ext4-badsb", "squashfs-bomb"]:
+        check_image(tap, corpus, image, scratch)
