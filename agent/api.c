@@ -47,6 +47,7 @@ static const struct route {
 	{ WIRE_API "/disks", disks_handle, 0, false, AGENT_LISTING },
 	{ WIRE_API "/extract", extract_handle, PARAM_PATH | PARAM_FORMAT | PARAM_EXT | PARAM_OFFSET | PARAM_LENGTH, false,
 	  AGENT_EXTRACTING },
+	{ WIRE_API "/run", run_handle, PARAM_ARGS, false, AGENT_EXTRACTING },
 	{ WIRE_API "/stop", handle_stop, 0, false, AGENT_IDLE },
 };
 

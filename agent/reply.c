@@ -42,6 +42,7 @@ void reply_begin(struct reply *r, const char *type)
 	r->len = 0;
 	r->bytes = r->entries = r->errors = 0;
 	r->head_sent = r->done = false;
+	r->exit_status = -1;
 }
 
 /*
@@ -146,9 +147,12 @@ int reply_end(struct reply *r)
 
 	if (ret < 0)
 		return ret;
-	buf_fmt(&b, "0\r\n%s: %" PRIu64 "\r\n%s: %" PRIu64 "\r\n%s: %" PRIu64 "\r\n%s: %016" PRIx64 "\r\n\r\n",
+	buf_fmt(&b, "0\r\n%s: %" PRIu64 "\r\n%s: %" PRIu64 "\r\n%s: %" PRIu64 "\r\n%s: %016" PRIx64 "\r\n",
 		WIRE_TRAILER_ENTRIES, r->entries, WIRE_TRAILER_BYTES, r->bytes, WIRE_TRAILER_ERRORS, r->errors,
 		WIRE_TRAILER_XXH64, (uint64_t)XXH64_digest(r->hash));
+	if (r->exit_status >= 0)
+		buf_fmt(&b, "%s: %d\r\n", WIRE_TRAILER_EXIT, r->exit_status);
+	buf_str(&b, "\r\n");
 	r->done = true;
 	return buf_ok(&b) < 0 ? buf_ok(&b) : send_all(r, b.data, b.len);
 }

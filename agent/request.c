@@ -13,12 +13,13 @@ static const struct {
 } params[] = {
 	{ "path", PARAM_PATH },		{ "ext", PARAM_EXT },	    { "recursive", PARAM_RECURSIVE },
 	{ "format", PARAM_FORMAT },	{ "offset", PARAM_OFFSET }, { "length", PARAM_LENGTH },
-	{ "keep-timeout", PARAM_KEEP_TIMEOUT },
+	{ "keep-timeout", PARAM_KEEP_TIMEOUT }, { "args", PARAM_ARGS },
 };
 
 void request_free(struct request *q)
 {
 	buf_free(&q->path);
+	buf_free(&q->args);
 }
 
 static unsigned int find_param(const char *name, size_t len)
@@ -88,6 +89,8 @@ static int parse_value(struct request *q, unsigned int bit, const struct buf *v)
 	switch (bit) {
 	case PARAM_PATH:
 		return parse_path(s, v->len, &q->path);
+	case PARAM_ARGS:
+		return b64_decode(&q->args, s, v->len) < 0 ? -EINVAL : 0;
 	case PARAM_EXT:
 		return parse_bool(s, v->len, &q->ext);
 	case PARAM_RECURSIVE:

@@ -16,6 +16,7 @@
 #define PARAM_OFFSET 16u
 #define PARAM_LENGTH 32u
 #define PARAM_KEEP_TIMEOUT 64u
+#define PARAM_ARGS 128u
 
 struct http_head;
 
@@ -24,6 +25,7 @@ struct request {
 	struct reply *reply;
 	struct err *err;
 	struct buf path;	/* decoded */
+	struct buf args;	/* decoded: NUL-separated words */
 	unsigned int given;	/* PARAM_* */
 	bool ext, recursive, keep_timeout, pxar, authed;
 	uint64_t off, len;
@@ -43,5 +45,6 @@ int stat_handle(struct request *q);
 int map_handle(struct request *q);
 int disks_handle(struct request *q);
 int extract_handle(struct request *q);
+int run_handle(struct request *q);
 
 #endif

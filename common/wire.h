@@ -16,6 +16,7 @@
  *   GET /api2/json/map?path=B64                   {"data":{"size":N,"data":[[off,len],...]}} of a sparse file
  *   GET /api2/json/disks                          {"data":[VOLUME...]}
  *   GET /api2/json/extract?path=B64&format=plain|pxar[&ext=1][&offset=N&length=N]
+ *   GET /api2/json/run?args=B64                   a program of the tools image; NUL-separated words
  *   GET /api2/json/stop
  *
  * Ticket: header "Authorization: <64 hex digits>". path: base64 of "DISK.img.fidx/part/1/etc" as formats in docs/api.md.
@@ -35,8 +36,8 @@
  *
  * An entered directory that could not be read to its end comes a second time, with "error".
  *
- * Every answer to list?ext=1 and extract is chunked and ends with the trailer fields below. Without a good
- * trailer the stream is incomplete. A stream that the agent had to give up ends with the single trailer field
+ * Every answer to list?ext=1, extract and run is chunked and ends with the trailer fields below. Without a good
+ * trailer the stream is incomplete. (The body of run is what the program wrote, stdout and stderr together.) A stream that the agent had to give up ends with the single trailer field
  * WIRE_HDR_ERROR (errno name) in their place.
  */
 
@@ -63,6 +64,7 @@
 #define WIRE_TRAILER_ENTRIES "pluck-entries"	/* decimal: lines or archive members */
 #define WIRE_TRAILER_BYTES "pluck-bytes"	/* decimal: body bytes */
 #define WIRE_TRAILER_ERRORS "pluck-errors"	/* decimal: entries with an error */
+#define WIRE_TRAILER_EXIT "pluck-exit"		/* run only: exit status, 128 + N for signal N */
 #define WIRE_TRAILER_XXH64 "pluck-xxh64"	/* 16 hex digits over the body bytes, seed 0 */
 
 /* Disk serials: a virtio-blk serial has 20 bytes, too few for names. The host gives "pluck-NNNN" (decimal slot) and
