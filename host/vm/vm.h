@@ -12,7 +12,8 @@
 #include "common/err.h"
 #include "common/wire.h"
 
-#define VM_SLOTS_MAX 22		/* virtio-mmio: 24 slots, one is vsock's */
+#define VM_MMIO_SLOTS 23		/* virtio-mmio: 24 slots, one is vsock's */
+#define VM_SLOTS_MAX 53		/* the rest is on PCI */
 
 struct vm_config {
 	const char *lib_dir;	/* holds vmlinux, initramfs.cpio, tools.img */
@@ -46,6 +47,12 @@ int vm_console_fd(const struct vm *vm);
 int vm_console_read(struct vm *vm);
 /** vm_console_tail() - the last lines, escaped for a terminal; at most @room bytes with the NUL. Return: length. */
 size_t vm_console_tail(const struct vm *vm, char *ret, size_t room);
+
+/**
+ * vm_reason() - why it ended, as far as can be told: exit status, last lines of QEMU and of the console, escaped
+ * Takes what is left on the console first. Return: length in @ret.
+ */
+size_t vm_reason(struct vm *vm, char *ret, size_t room);
 
 /** vm_exit_fd() - pidfd: readable when QEMU's jail has ended. */
 int vm_exit_fd(const struct vm *vm);

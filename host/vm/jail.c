@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "host/vm/jail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/close_range.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/cleanup.h"
+#include "common/io.h"
+
+#define JAIL_NOBODY 65534
+#define JAIL_USER "pluck"
+#define JAIL_NOFILE 512
+
+static const char *const jail_args[] = {
+	"--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
+	"--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv", "--hostname", "jail", "--chdir", "/",
+	"--size", "1048576", "--tmpfs", "/tmp", "--proc", "/proc", "--dir", "/dev",
+	"--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/urandom", "/dev/urandom",
+};
+
+void jail_user(uid_t *ret_uid, gid_t *ret_gid)
+{
+	const struct passwd *pw;
+
+	*ret_uid = geteuid();
+	*ret_gid = getegid();
+	if (*ret_uid)
+		return;
+	pw = getpwnam(JAIL_USER);
+	*ret_uid = pw && pw->pw_uid ? pw->pw_uid : JAIL_NOBODY;
+	*ret_gid = pw && pw->pw_uid ? pw->pw_gid : JAIL_NOBODY;
+}
+
+int jail_give(int fd, mode_t mode)
+{
+	uid_t uid;
+	gid_t gid;
+
+	jail_user(&uid, &gid);
+	if (fchmod(fd, mode) < 0)
+		return -errno;
+	if (uid != geteuid() && fchown(fd, uid, gid) < 0)
+		return -errno;
+	return 0;
+}
+
+static void add_arg(struct buf *b, const char *arg)
+{
+	buf_add(b, arg, strlen(arg) + 1);
+}
+
+/* bubblewrap's own arguments, NUL-separated in a memfd: they would be thousands of bytes in everybody's ps. */
+static int make_args(const struct jail *j, struct err *err)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	CLEANUP_CLOSE int fd = -1;
+
+	for (size_t i = 0; i < sizeof(jail_args) / sizeof(*jail_args); i++)
+		add_arg(&b, jail_args[i]);
+	for (size_t i = 0; i < j->qemu->nr_files; i++) {
+		add_arg(&b, "--ro-bind");
+		add_arg(&b, j->qemu->files[i]);
+		add_arg(&b, j->qemu->files[i]);
+	}
+	add_arg(&b, "--ro-bind");
+	add_arg(&b, j->qemu->path);
+	add_arg(&b, j->qemu->path);
+	if (j->kvm) {
+		add_arg(&b, "--dev-bind");
+		add_arg(&b, "/dev/kvm");
+		add_arg(&b, "/dev/kvm");
+	}
+	add_arg(&b, "--remount-ro");
+	add_arg(&b, "/");
+	if (buf_ok(&b) < 0)
+		return err_set(err, buf_ok(&b), "jail");
+	fd = memfd_create("jail", MFD_CLOEXEC);
+	if (fd < 0 || io_write_full(fd, b.data, b.len) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+		return err_set(err, -errno, "arguments of the jail");
+	return TAKE_FD(fd);
+}
+
+static int limit(int what, rlim_t max)
+{
+	const struct rlimit rl = { .rlim_cur = max, .rlim_max = max };
+
+	return setrlimit(what, &rl);
+}
+
+/* The group of /dev/kvm, kept when root steps down; -1 if it is not needed. */
+static gid_t kvm_group(const struct jail *j)
+{
+	struct stat st;
+
+	if (!j->kvm || geteuid() != 0 || stat("/dev/kvm", &st) < 0)
+		return (gid_t)-1;
+	return st.st_gid;
+}
+
+struct step {
+	uid_t uid;
+	gid_t gid, kvm;
+	bool drop;
+	pid_t parent;
+	int null_fd, args_fd;
+	const char *bwrap;
+	char *const *argv;
+};
+
+/* Between fork and exec: only what is safe there. */
+static void __attribute__((noreturn)) run_child(const struct jail *j, const struct step *s)
+{
+	sigset_t none;
+
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)signal(SIGPIPE, SIG_DFL);
+	if (dup2(s->null_fd, 0) < 0 || dup2(j->err_fd, 1) < 0 || dup2(j->err_fd, 2) < 0)
+		_exit(126);
+	if (close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+		_exit(126);
+	for (size_t i = 0; i < j->nr_fds; i++)
+		if (fcntl(j->fds[i], F_SETFD, 0) < 0)
+			_exit(126);
+	if (fcntl(s->args_fd, F_SETFD, 0) < 0 || limit(RLIMIT_CORE, 0) < 0)
+		_exit(126);
+	(void)limit(RLIMIT_NOFILE, JAIL_NOFILE);
+	if (s->drop && (setgroups(s->kvm == (gid_t)-1 ? 0 : 1, &s->kvm) < 0 || setresgid(s->gid, s->gid, s->gid) < 0 ||
+			setresuid(s->uid, s->uid, s->uid) < 0))
+		_exit(125);
+	/* After the change of user, which resets it. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != s->parent)
+		_exit(126);
+	(void)execve(s->bwrap, s->argv, (char *const[]){ NULL });
+	_exit(127);
+}
+
+int jail_start(const struct jail *j, pid_t *ret, struct err *err)
+{
+	struct step s = { .drop = geteuid() == 0, .parent = getpid(), .kvm = kvm_group(j) };
+	CLEANUP_FREE char *bwrap = NULL;
+	CLEANUP_FREE const char **argv = NULL;
+	CLEANUP_CLOSE int args_fd = -1, null_fd = -1;
+	size_t nr = 0, at = 0;
+	char number[16];
+	pid_t pid;
+
+	if (qemu_find_program("bwrap", &bwrap) < 0)
+		return err_text(err, -EHOSTDOWN, "there is no bwrap to put QEMU into a jail (Debian package bubblewrap)");
+	args_fd = make_args(j, err);
+	if (args_fd < 0)
+		return args_fd;
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null_fd < 0)
+		return err_set(err, -errno, "/dev/null");
+	while (j->argv[nr])
+		nr++;
+	argv = calloc(nr + 5, sizeof(*argv));
+	if (!argv)
+		return err_set(err, -ENOMEM, "jail");
+	(void)snprintf(number, sizeof(number), "%d", args_fd);
+	argv[at++] = "bwrap";
+	argv[at++] = "--args";
+	argv[at++] = number;
+	argv[at++] = "--";
+	for (size_t i = 0; i < nr; i++)
+		argv[at++] = j->argv[i];
+	jail_user(&s.uid, &s.gid);
+	s.null_fd = null_fd;
+	s.args_fd = args_fd;
+	s.bwrap = bwrap;
+	s.argv = (char *const *)(uintptr_t)argv;
+	pid = fork();
+	if (pid < 0)
+		return err_set(err, -errno, "fork for the jail");
+	if (pid == 0)
+		run_child(j, &s);
+	*ret = pid;
+	return 0;
+}
+
+const char *jail_hint(const char *text)
+{
+	if (!strstr(text, "bwrap:"))
+		return "";
+	if (access("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", F_OK) == 0)
+		return "this host may forbid user namespaces: see sysctl kernel.apparmor_restrict_unprivileged_userns, "
+		       "or give bwrap an AppArmor profile that allows userns";
+	if (access("/proc/sys/kernel/unprivileged_userns_clone", F_OK) == 0)
+		return "this host may forbid user namespaces: see sysctl kernel.unprivileged_userns_clone";
+	return "this host may forbid user namespaces: see sysctl user.max_user_namespaces, and in a container its seccomp profile";
+}

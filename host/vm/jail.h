@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef HOST_VM_JAIL_H
+#define HOST_VM_JAIL_H
+
+/*
+ * The jail around QEMU, made by bubblewrap: new user, pid, net, ipc, uts, cgroup and mount namespaces, no capabilities, a root that
+ * holds QEMU's binary, the libraries and module it loads and its firmware directories (read-only, nothing else of the host), an empty
+ * /tmp of 1 MiB, /proc of its own pid namespace, /dev/null and /dev/urandom. All data comes by descriptor. It dies with
+ * the process that started it.
+ *
+ * bubblewrap that is started by root stays root outside of its namespace, so root becomes an unprivileged user first.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/err.h"
+#include "host/vm/qemu.h"
+
+#define JAIL_FDS_MAX 96
+
+struct jail {
+	const struct qemu *qemu;
+	char *const *argv;	/* of QEMU, NULL-terminated; argv[0] is its path */
+	const int *fds;		/* what it inherits under the same numbers, borrowed */
+	size_t nr_fds;
+	int err_fd;		/* its stdout and stderr */
+	bool kvm;		/* /dev/kvm is there too */
+};
+
+/** jail_user() - whom QEMU runs as: ourselves, or for root the user "pluck", else nobody (65534). */
+void jail_user(uid_t *ret_uid, gid_t *ret_gid);
+
+/** jail_give() - let the jail's user open the file behind a descriptor of ours anew with @mode (0400 or 0600). Return: 0; negative errno. */
+int jail_give(int fd, mode_t mode);
+
+/**
+ * jail_start() - call from the main thread
+ * Return: 0 with the pid (a child to be waited for); -EHOSTDOWN without bubblewrap; negative errno.
+ */
+int jail_start(const struct jail *j, pid_t *ret, struct err *err);
+
+/** jail_hint() - what may be done about it if @text (stderr of the jail) says that namespaces are refused; else "". Static string. */
+const char *jail_hint(const char *text);
+
+#endif
