@@ -4,42 +4,47 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#include "common/cleanup.h"
 #include "common/err.h"
 #include "common/pxar/format.h"
 #include "common/pxar/siphash.h"
 
-/* One line of a goodbye table; in memory @start is the absolute position of the member's FILENAME item. */
-struct goodbye {
-	uint64_t hash, start, size;
+struct member {
+	uint64_t hash;
+	uint64_t pos;		/* of its FILENAME */
+	uint64_t size;		/* to the end of the member, its own GOODBYE included */
 };
 
 struct level {
-	uint64_t entry_pos;	/* of the directory's ENTRY item */
-	uint64_t name_pos, name_hash;	/* of its FILENAME item, for the parent's table */
-	struct goodbye *members;
-	size_t nr, room;
+	size_t first;		/* of its members; the directory itself, if not the root, is the one before */
+	uint64_t entry_pos;
+	bool member_open;	/* the last member's size is not known yet */
 };
 
+/*
+ * The members of all open directories lie in one vector: those of an inner directory on top of those of the outer one,
+ * whose last member it is.
+ */
 struct pxar_enc {
 	struct buf *out;
 	unsigned int flags;
-	uint64_t pos;
+	uint64_t pos;		/* of the stream, the payload included */
+	bool root_done;
+	struct member *members;
+	size_t nr_members, room_members;
 	struct level *levels;
-	size_t depth, room;
-	bool open_member;	/* a file or special member whose goodbye entry is not written yet */
-	struct goodbye member;
+	size_t nr_levels, room_levels;
 };
 
 struct pxar_enc *pxar_enc_new(struct buf *out, unsigned int flags)
 {
 	struct pxar_enc *e = calloc(1, sizeof(*e));
 
-	if (!e)
-		return NULL;
-	e->out = out;
-	e->flags = flags;
+	if (e) {
+		e->out = out;
+		e->flags = flags;
+	}
 	return e;
 }
 
@@ -47,8 +52,7 @@ void pxar_enc_free(struct pxar_enc *e)
 {
 	if (!e)
 		return;
-	for (size_t i = 0; i < e->depth; i++)
-		free(e->levels[i].members);
+	free(e->members);
 	free(e->levels);
 	free(e);
 }
@@ -58,325 +62,406 @@ uint64_t pxar_enc_pos(const struct pxar_enc *e)
 	return e->pos;
 }
 
-/* Every item is written through here, so that the position is known whatever the caller drained. */
-static void item(struct pxar_enc *e, uint64_t type, uint64_t content)
+void pxar_enc_payload(struct pxar_enc *e, uint64_t n)
 {
-	buf_u64le(e->out, type);
-	buf_u64le(e->out, content + PXAR_HEADER_SIZE);
-	e->pos += content + PXAR_HEADER_SIZE;
+	e->pos += n;
 }
 
-static void item_string(struct pxar_enc *e, uint64_t type, const char *s, size_t len)
+/* Room for one more element of @size bytes. Return: false without memory. */
+static bool grow(void *pp, size_t nr, size_t *room, size_t size)
 {
-	item(e, type, len + 1);
-	buf_add(e->out, s, len);
-	buf_u8(e->out, 0);
+	void **p = pp, *new;
+	size_t n = *room ? *room + *room / 2 : 16;
+
+	if (nr < *room)
+		return true;
+	new = reallocarray(*p, n, size);
+	if (!new)
+		return false;
+	*p = new;
+	*room = n;
+	return true;
 }
 
-static int add_member(struct level *l, const struct goodbye *g)
+static void put(struct pxar_enc *e, const void *p, size_t n)
 {
-	if (l->nr == l->room) {
-		size_t room = l->room ? l->room * 2 : 16;
-		struct goodbye *more = reallocarray(l->members, room, sizeof(*more));
+	buf_add(e->out, p, n);
+	e->pos += n;
+}
 
-		if (!more)
-			return -ENOMEM;
-		l->members = more;
-		l->room = room;
+static void put_u64(struct pxar_enc *e, uint64_t v)
+{
+	buf_u64le(e->out, v);
+	e->pos += 8;
+}
+
+static void put_head(struct pxar_enc *e, uint64_t type, uint64_t content)
+{
+	put_u64(e, type);
+	put_u64(e, PXAR_HEADER_SIZE + content);
+}
+
+/* An item that is a string with its NUL. */
+static void put_text(struct pxar_enc *e, uint64_t type, const char *s, size_t len)
+{
+	put_head(e, type, len + 1);
+	put(e, s, len);
+	put(e, "", 1);
+}
+
+static bool ext(const struct pxar_enc *e)
+{
+	return e->flags & PXAR_ENC_EXT;
+}
+
+static bool good_text(const char *s, size_t len, size_t max)
+{
+	return s && len && len <= max && !memchr(s, 0, len);
+}
+
+static bool good_name(const struct pxar_entry *n)
+{
+	return good_text(n->name, n->name_len, PXAR_NAME_MAX) && !memchr(n->name, '/', n->name_len) &&
+	       !(n->name[0] == '.' && (n->name_len == 1 || (n->name_len == 2 && n->name[1] == '.')));
+}
+
+static bool mode_fits(const struct pxar_entry *n)
+{
+	switch (n->mode & S_IFMT) {
+	case S_IFDIR:
+		return n->kind == PXAR_KIND_DIR;
+	case S_IFREG:
+		return n->kind == PXAR_KIND_FILE;
+	case S_IFLNK:
+		return n->kind == PXAR_KIND_SYMLINK;
+	case S_IFBLK:
+	case S_IFCHR:
+		return n->kind == PXAR_KIND_DEVICE;
+	case S_IFIFO:
+		return n->kind == PXAR_KIND_FIFO;
+	case S_IFSOCK:
+		return n->kind == PXAR_KIND_SOCKET;
 	}
-	l->members[l->nr++] = *g;
-	return 0;
+	return false;
 }
 
-/* The member before is complete when the next item of its directory begins. */
-static int close_member(struct pxar_enc *e)
+/* Segments ascend, do not touch, lie within the file, and their sum is the payload. */
+static bool good_segments(const struct pxar_entry *n)
 {
-	if (!e->open_member)
-		return 0;
-	e->open_member = false;
-	e->member.size = e->pos - e->member.start;
-	return add_member(&e->levels[e->depth - 1], &e->member);
-}
+	uint64_t sum = 0, end = 0;
 
-static int push_level(struct pxar_enc *e, const struct level *l)
-{
-	if (e->depth == e->room) {
-		size_t room = e->room ? e->room * 2 : 32;
-		struct level *more = reallocarray(e->levels, room, sizeof(*more));
+	if (n->nr_segments > PXAR_SEGMENTS_MAX)
+		return false;
+	for (size_t i = 0; i < n->nr_segments; i++) {
+		const struct pxar_segment *s = &n->segments[i];
 
-		if (!more)
-			return -ENOMEM;
-		e->levels = more;
-		e->room = room;
+		if (!s->len || s->off < end || (i && s->off == end) || s->off > n->size || s->len > n->size - s->off)
+			return false;
+		end = s->off + s->len;
+		sum += s->len;
 	}
-	e->levels[e->depth++] = *l;
-	return 0;
+	return sum == n->payload_size;
+}
+
+static bool good_file(const struct pxar_enc *e, const struct pxar_entry *n)
+{
+	if (n->payload_ref || n->payload_size > UINT64_MAX - PXAR_HEADER_SIZE)
+		return false;
+	if (n->has_segments && ext(e))
+		return good_segments(n);
+	return n->payload_size == n->size;
+}
+
+static bool good_attrs(const struct pxar_entry *n)
+{
+	for (size_t i = 0; i < n->nr_xattrs; i++) {
+		const struct pxar_xattr *x = &n->xattrs[i];
+
+		if (!good_text(x->name, x->name_len, PXAR_XATTR_NAME_MAX) || x->value_len > PXAR_XATTR_VALUE_MAX)
+			return false;
+	}
+	for (size_t i = 0; i < n->nr_acls; i++)
+		if (n->acls[i].perm > 7)
+			return false;
+	return n->fcaps_len <= PXAR_XATTR_VALUE_MAX;
+}
+
+static bool good_entry(const struct pxar_enc *e, const struct pxar_entry *n)
+{
+	if (!e->nr_levels)
+		return !e->root_done && n->kind == PXAR_KIND_DIR && !n->name_len && mode_fits(n) &&
+		       n->mtime_ns < 1000000000 && good_attrs(n);
+	if (!good_name(n))
+		return false;
+	if (n->kind == PXAR_KIND_HARDLINK)
+		return good_text(n->target, n->target_len, PXAR_TARGET_MAX) && n->link_pos < e->pos;
+	if (!mode_fits(n) || n->mtime_ns >= 1000000000 || !good_attrs(n))
+		return false;
+	if (n->kind == PXAR_KIND_FILE)
+		return good_file(e, n);
+	if (n->kind == PXAR_KIND_SYMLINK)
+		return good_text(n->target, n->target_len, PXAR_TARGET_MAX);
+	return n->kind != PXAR_KIND_DIR || e->nr_levels < PXAR_DEPTH_MAX;
+}
+
+static void put_stat(struct pxar_enc *e, const struct pxar_entry *n)
+{
+	put_head(e, PXAR_ENTRY, 40);
+	put_u64(e, n->mode);
+	put_u64(e, n->flags);
+	put_u64(e, (uint64_t)n->gid << 32 | n->uid);
+	put_u64(e, (uint64_t)n->mtime_s);
+	put_u64(e, n->mtime_ns);
 }
 
 static void put_xattr(struct pxar_enc *e, const struct pxar_xattr *x)
 {
-	if (x->any && !(e->flags & PXAR_ENC_EXT))
+	if (x->any && !ext(e))
 		return;
-	item(e, x->any ? PXAR_EXT_XATTR_ANY : PXAR_XATTR, x->name_len + 1 + x->value_len);
-	buf_add(e->out, x->name, x->name_len);
-	buf_u8(e->out, 0);
-	buf_add(e->out, x->value, x->value_len);
+	put_head(e, x->any ? PXAR_EXT_XATTR_ANY : PXAR_XATTR, x->name_len + 1 + x->value_len);
+	put(e, x->name, x->name_len);
+	put(e, "", 1);
+	put(e, x->value, x->value_len);
 }
 
-static void put_acls(struct pxar_enc *e, const struct pxar_entry *n, uint64_t type)
+static void put_acl_type(struct pxar_enc *e, const struct pxar_entry *n, uint64_t type)
 {
 	for (size_t i = 0; i < n->nr_acls; i++) {
 		if (n->acls[i].type != type)
 			continue;
-		item(e, type, 16);
-		buf_u64le(e->out, n->acls[i].id);
-		buf_u64le(e->out, n->acls[i].perm);
+		put_head(e, type, 16);
+		put_u64(e, n->acls[i].id);
+		put_u64(e, n->acls[i].perm);
 	}
 }
 
-/* In the order of the official writer. */
-static void put_attrs(struct pxar_enc *e, const struct pxar_entry *n)
+static void put_acls(struct pxar_enc *e, const struct pxar_entry *n)
 {
-	for (size_t i = 0; i < n->nr_xattrs; i++)
-		put_xattr(e, &n->xattrs[i]);
-	put_acls(e, n, PXAR_ACL_USER);
-	put_acls(e, n, PXAR_ACL_GROUP);
+	put_acl_type(e, n, PXAR_ACL_USER);
+	put_acl_type(e, n, PXAR_ACL_GROUP);
 	if (n->has_acl_group_obj) {
-		item(e, PXAR_ACL_GROUP_OBJ, 8);
-		buf_u64le(e->out, n->acl_group_obj);
+		put_head(e, PXAR_ACL_GROUP_OBJ, 8);
+		put_u64(e, n->acl_group_obj);
 	}
 	if (n->has_acl_default) {
-		item(e, PXAR_ACL_DEFAULT, 32);
-		buf_u64le(e->out, n->acl_default.user_obj);
-		buf_u64le(e->out, n->acl_default.group_obj);
-		buf_u64le(e->out, n->acl_default.other);
-		buf_u64le(e->out, n->acl_default.mask);
+		put_head(e, PXAR_ACL_DEFAULT, 32);
+		put_u64(e, n->acl_default.user_obj);
+		put_u64(e, n->acl_default.group_obj);
+		put_u64(e, n->acl_default.other);
+		put_u64(e, n->acl_default.mask);
 	}
-	put_acls(e, n, PXAR_ACL_DEFAULT_USER);
-	put_acls(e, n, PXAR_ACL_DEFAULT_GROUP);
-	if (n->fcaps) {
-		item(e, PXAR_FCAPS, n->fcaps_len);
-		buf_add(e->out, n->fcaps, n->fcaps_len);
-	}
-	if (n->has_projid) {
-		item(e, PXAR_QUOTA_PROJID, 8);
-		buf_u64le(e->out, n->projid);
-	}
+	put_acl_type(e, n, PXAR_ACL_DEFAULT_USER);
+	put_acl_type(e, n, PXAR_ACL_DEFAULT_GROUP);
 }
 
-static void put_entry_item(struct pxar_enc *e, const struct pxar_entry *n)
+/* Official writers have attributes for files and directories alone. */
+static void put_attrs(struct pxar_enc *e, const struct pxar_entry *n)
 {
-	item(e, PXAR_ENTRY, 40);
-	buf_u64le(e->out, n->mode);
-	buf_u64le(e->out, n->flags);
-	buf_u32le(e->out, n->uid);
-	buf_u32le(e->out, n->gid);
-	buf_u64le(e->out, (uint64_t)n->mtime_s);
-	buf_u32le(e->out, n->mtime_ns);
-	buf_u32le(e->out, 0);
+	if (n->kind != PXAR_KIND_DIR && n->kind != PXAR_KIND_FILE && !ext(e))
+		return;
+	for (size_t i = 0; i < n->nr_xattrs; i++)
+		put_xattr(e, &n->xattrs[i]);
+	put_acls(e, n);
+	if (n->fcaps) {
+		put_head(e, PXAR_FCAPS, n->fcaps_len);
+		put(e, n->fcaps, n->fcaps_len);
+	}
+	if (n->has_projid) {
+		put_head(e, PXAR_QUOTA_PROJID, 8);
+		put_u64(e, n->projid);
+	}
 }
 
 static void put_file(struct pxar_enc *e, const struct pxar_entry *n)
 {
-	if (n->has_segments && (e->flags & PXAR_ENC_EXT)) {
-		item(e, PXAR_EXT_HOLES, 8 + 16 * n->nr_segments);
-		buf_u64le(e->out, n->size);
+	if (n->has_segments && ext(e)) {
+		put_head(e, PXAR_EXT_HOLES, 8 + 16 * n->nr_segments);
+		put_u64(e, n->size);
 		for (size_t i = 0; i < n->nr_segments; i++) {
-			buf_u64le(e->out, n->segments[i].off);
-			buf_u64le(e->out, n->segments[i].len);
+			put_u64(e, n->segments[i].off);
+			put_u64(e, n->segments[i].len);
 		}
 	}
-	/* The payload's bytes are counted when they are sent: pxar_enc_payload(). */
-	item(e, PXAR_PAYLOAD, n->payload_size);
-	e->pos -= n->payload_size;
+	put_head(e, PXAR_PAYLOAD, n->payload_size);
 }
 
-/* What ends the entry. */
-static void put_content(struct pxar_enc *e, const struct pxar_entry *n)
+/* What comes behind the attributes. */
+static void put_tail(struct pxar_enc *e, const struct pxar_entry *n)
 {
-	if (n->link_id && (e->flags & PXAR_ENC_EXT)) {
-		item(e, PXAR_EXT_LINK, 8);
-		buf_u64le(e->out, n->link_id);
+	if (n->link_id && ext(e) && n->kind != PXAR_KIND_DIR) {
+		put_head(e, PXAR_EXT_LINK, 8);
+		put_u64(e, n->link_id);
 	}
 	switch (n->kind) {
 	case PXAR_KIND_FILE:
 		put_file(e, n);
 		break;
 	case PXAR_KIND_SYMLINK:
-		item_string(e, PXAR_SYMLINK, n->target, n->target_len);
+		put_text(e, PXAR_SYMLINK, n->target, n->target_len);
 		break;
 	case PXAR_KIND_DEVICE:
-		item(e, PXAR_DEVICE, 16);
-		buf_u64le(e->out, n->dev_major);
-		buf_u64le(e->out, n->dev_minor);
+		put_head(e, PXAR_DEVICE, 16);
+		put_u64(e, n->dev_major);
+		put_u64(e, n->dev_minor);
 		break;
-	default:
+	case PXAR_KIND_DIR:
+	case PXAR_KIND_FIFO:
+	case PXAR_KIND_SOCKET:
+	case PXAR_KIND_HARDLINK:
 		break;
 	}
 }
 
-static int check_entry(const struct pxar_enc *e, const struct pxar_entry *n)
+static void put_hardlink(struct pxar_enc *e, const struct pxar_entry *n, uint64_t pos)
 {
-	if (!e->depth != !n->name_len || (!e->depth && (n->kind != PXAR_KIND_DIR || e->pos)))
-		return -EINVAL;
-	if (n->name_len > PXAR_NAME_MAX || n->target_len > PXAR_TARGET_MAX || e->depth >= PXAR_DEPTH_MAX)
-		return -EINVAL;
-	if (n->kind == PXAR_KIND_HARDLINK && n->link_pos >= e->pos)
-		return -EINVAL;
-	if (n->has_segments && (n->nr_segments > PXAR_SEGMENTS_MAX || !(e->flags & PXAR_ENC_EXT)))
-		return -EINVAL;
-	for (size_t i = 0; i < n->nr_xattrs; i++)
-		if (n->xattrs[i].name_len > PXAR_XATTR_NAME_MAX || n->xattrs[i].value_len > PXAR_XATTR_VALUE_MAX)
-			return -EINVAL;
-	return 0;
+	put_head(e, PXAR_HARDLINK, 8 + n->target_len + 1);
+	put_u64(e, pos - n->link_pos);
+	put(e, n->target, n->target_len);
+	put(e, "", 1);
 }
 
-static void put_hardlink(struct pxar_enc *e, const struct pxar_entry *n, uint64_t start)
+static void end_member(struct pxar_enc *e)
 {
-	item(e, PXAR_HARDLINK, 8 + n->target_len + 1);
-	buf_u64le(e->out, start - n->link_pos);
-	buf_add(e->out, n->target, n->target_len);
-	buf_u8(e->out, 0);
+	struct level *l = &e->levels[e->nr_levels - 1];
+	struct member *m;
+
+	if (!l->member_open)
+		return;
+	m = &e->members[e->nr_members - 1];
+	m->size = e->pos - m->pos;
+	l->member_open = false;
 }
 
-int pxar_enc_entry(struct pxar_enc *e, const struct pxar_entry *n)
+int pxar_enc_entry(struct pxar_enc *e, const struct pxar_entry *entry)
 {
-	struct goodbye g = { 0 };
-	struct level l = { 0 };
-	int r;
+	const uint64_t pos = e->pos;
 
-	r = check_entry(e, n);
-	if (r == 0)
-		r = close_member(e);
-	if (r < 0)
-		return r;
-	g.start = e->pos;
-	if (n->name_len) {
-		g.hash = pxar_hash(n->name, n->name_len);
-		item_string(e, PXAR_FILENAME, n->name, n->name_len);
+	if (!good_entry(e, entry))
+		return -EINVAL;
+	if (!grow(&e->members, e->nr_members, &e->room_members, sizeof(*e->members)) ||
+	    !grow(&e->levels, e->nr_levels, &e->room_levels, sizeof(*e->levels)))
+		return -ENOMEM;
+	if (e->nr_levels) {
+		end_member(e);
+		e->members[e->nr_members++] = (struct member){ pxar_hash(entry->name, entry->name_len), pos, 0 };
+		e->levels[e->nr_levels - 1].member_open = true;
+		put_text(e, PXAR_FILENAME, entry->name, entry->name_len);
 	}
-	if (n->kind == PXAR_KIND_HARDLINK) {
-		put_hardlink(e, n, g.start);
+	if (entry->kind == PXAR_KIND_DIR)
+		e->levels[e->nr_levels++] = (struct level){ e->nr_members, e->pos, false };
+	if (entry->kind == PXAR_KIND_HARDLINK) {
+		put_hardlink(e, entry, pos);
 	} else {
-		l = (struct level){ .entry_pos = e->pos, .name_pos = g.start, .name_hash = g.hash };
-		put_entry_item(e, n);
-		put_attrs(e, n);
-		put_content(e, n);
-	}
-	if (n->kind == PXAR_KIND_DIR) {
-		r = push_level(e, &l);
-		if (r < 0)
-			return r;
-	} else {
-		e->open_member = true;
-		e->member = g;
+		put_stat(e, entry);
+		put_attrs(e, entry);
+		put_tail(e, entry);
 	}
 	return buf_ok(e->out);
 }
 
-void pxar_enc_payload(struct pxar_enc *e, uint64_t n)
+static int put_error(struct pxar_enc *e, uint64_t type, const struct pxar_error *error)
 {
-	e->pos += n;
+	const char *name = err_name(error->code);
+	size_t n = strlen(name) + 1, len = strnlen(error->text, sizeof(error->text) - 1);
+
+	if (!ext(e))
+		return 0;
+	if (!e->nr_levels)
+		return -EINVAL;
+	put_head(e, type, 8 + n + len + 1);
+	put_u64(e, error->off);
+	put(e, name, n);
+	put(e, error->text, len);
+	put(e, "", 1);
+	return buf_ok(e->out);
 }
 
 int pxar_enc_error(struct pxar_enc *e, const struct pxar_error *error)
 {
-	const char *name = err_name(error->code);
-	int r;
-
-	if (!(e->flags & PXAR_ENC_EXT))
-		return 0;
-	r = buf_ok(e->out);
-	if (r < 0)
-		return r;
-	item(e, PXAR_EXT_ERROR, 8 + strlen(name) + 1 + strlen(error->text) + 1);
-	buf_u64le(e->out, error->off);
-	buf_add(e->out, name, strlen(name) + 1);
-	buf_add(e->out, error->text, strlen(error->text) + 1);
-	return buf_ok(e->out);
+	if (e->nr_levels && !e->levels[e->nr_levels - 1].member_open)
+		return pxar_enc_dir_error(e, error);
+	return put_error(e, PXAR_EXT_ERROR, error);
 }
 
-static int by_hash(const void *a, const void *b)
+int pxar_enc_dir_error(struct pxar_enc *e, const struct pxar_error *error)
 {
-	const struct goodbye *x = a, *y = b;
-
-	if (x->hash != y->hash)
-		return x->hash < y->hash ? -1 : 1;
-	return x->start < y->start ? -1 : x->start > y->start;
+	if (e->nr_levels)
+		end_member(e);
+	return put_error(e, PXAR_EXT_DIR_ERROR, error);
 }
 
-/* One subtree of the table: @cnt sorted members from @base on go under tree node @node. */
-struct subtree {
-	size_t cnt, base, node;
-	unsigned int order;
-};
+static int by_hash(const void *x, const void *y)
+{
+	const struct member *a = x, *b = y;
+
+	if (a->hash != b->hash)
+		return a->hash < b->hash ? -1 : 1;
+	return a->pos < b->pos ? -1 : a->pos > b->pos;
+}
 
 /*
- * Sorted members become a complete binary search tree in an array (children of i: 2i+1 and 2i+2). The pending right
- * subtrees are at most one a level of the tree.
+ * The table is the left-complete binary search tree in an array (children of i: 2i + 1, 2i + 2). These two walk such a
+ * tree of @n nodes in order, so that sorted members find their places one after the other.
  */
-static void place(const struct goodbye *sorted, size_t nr, struct goodbye *out)
+static size_t tree_first(size_t i, size_t n)
 {
-	struct subtree todo[130];
-	size_t n = 0;
-
-	if (!nr)
-		return;
-	todo[n++] = (struct subtree){ .cnt = nr, .order = 63u - (unsigned int)__builtin_clzll(nr) };
-	while (n) {
-		struct subtree t = todo[--n];
-		size_t p = (size_t)1 << t.order, full = p + p / 2 - 1;
-		size_t m = t.cnt > full ? p - 1 : p - 1 - (full - t.cnt);
-
-		out[t.node] = sorted[t.base + m];
-		if (m + 1 < t.cnt)
-			todo[n++] = (struct subtree){ t.cnt - m - 1, t.base + m + 1, 2 * t.node + 2, t.order - 1 };
-		if (m)
-			todo[n++] = (struct subtree){ m, t.base, 2 * t.node + 1, t.order - 1 };
-	}
+	while (2 * i + 1 < n)
+		i = 2 * i + 1;
+	return i;
 }
 
-static int put_goodbye(struct pxar_enc *e, struct level *l)
+static size_t tree_next(size_t i, size_t n)
 {
-	CLEANUP_FREE struct goodbye *tree = NULL;
-	uint64_t start = e->pos;
+	if (2 * i + 2 < n)
+		return tree_first(2 * i + 2, n);
+	while (i && !(i & 1))
+		i = (i - 1) / 2;
+	return i ? (i - 1) / 2 : 0;
+}
 
-	if (l->nr) {
-		tree = reallocarray(NULL, l->nr, sizeof(*tree));
-		if (!tree)
-			return -ENOMEM;
-		qsort(l->members, l->nr, sizeof(*l->members), by_hash);
-		place(l->members, l->nr, tree);
+static void put_le(uint8_t *p, uint64_t v)
+{
+	for (int i = 0; i < 8; i++)
+		p[i] = (uint8_t)(v >> 8 * i);
+}
+
+static void put_goodbye(struct pxar_enc *e, struct member *v, size_t nr, uint64_t tail_off)
+{
+	const uint64_t start = e->pos;
+	size_t at = tree_first(0, nr);
+	uint8_t *p;
+
+	if (nr)
+		qsort(v, nr, sizeof(*v), by_hash);
+	put_head(e, PXAR_GOODBYE, 24 * (nr + 1));
+	p = buf_reserve(e->out, 24 * nr);
+	if (!p)
+		return;
+	for (size_t i = 0; i < nr; i++, at = tree_next(at, nr)) {
+		put_le(p + 24 * at, v[i].hash);
+		put_le(p + 24 * at + 8, start - v[i].pos);
+		put_le(p + 24 * at + 16, v[i].size);
 	}
-	item(e, PXAR_GOODBYE, 24 * (l->nr + 1));
-	for (size_t i = 0; i < l->nr; i++) {
-		buf_u64le(e->out, tree[i].hash);
-		buf_u64le(e->out, start - tree[i].start);
-		buf_u64le(e->out, tree[i].size);
-	}
-	buf_u64le(e->out, PXAR_GOODBYE_TAIL_MARKER);
-	buf_u64le(e->out, start - l->entry_pos);
-	buf_u64le(e->out, PXAR_HEADER_SIZE + 24 * (l->nr + 1));
-	return buf_ok(e->out);
+	e->out->len += 24 * nr;
+	e->pos += 24 * nr;
+	put_u64(e, PXAR_GOODBYE_TAIL_MARKER);
+	put_u64(e, tail_off);
+	put_u64(e, PXAR_HEADER_SIZE + 24 * (nr + 1));
 }
 
 int pxar_enc_dir_end(struct pxar_enc *e)
 {
-	struct goodbye g;
 	struct level *l;
-	int r;
 
-	if (!e->depth)
+	if (!e->nr_levels)
 		return -EINVAL;
-	r = close_member(e);
-	if (r < 0)
-		return r;
-	l = &e->levels[e->depth - 1];
-	r = put_goodbye(e, l);
-	if (r < 0)
-		return r;
-	g = (struct goodbye){ .hash = l->name_hash, .start = l->name_pos, .size = e->pos - l->name_pos };
-	free(l->members);
-	e->depth--;
-	return e->depth ? add_member(&e->levels[e->depth - 1], &g) : 0;
+	end_member(e);
+	l = &e->levels[e->nr_levels - 1];
+	put_goodbye(e, e->nr_members ? e->members + l->first : NULL, e->nr_members - l->first, e->pos - l->entry_pos);
+	e->nr_members = l->first;
+	if (!--e->nr_levels)
+		e->root_done = true;
+	else
+		end_member(e);
+	return buf_ok(e->out);
 }
