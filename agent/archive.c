@@ -50,8 +50,8 @@ static int drain(struct archive *a)
 	return r;
 }
 
-/* An error of the entry or directory that came last. Without the private items the stream cannot go on. */
-static int fail_entry(struct archive *a, int error, uint64_t off, const char *what)
+/* An error of the entry that came last, or of the directory that ends next. Without the private items the stream cannot go on. */
+static int fail(struct archive *a, bool dir, int error, uint64_t off, const char *what)
 {
 	struct pxar_error e = { .code = error, .off = off };
 
@@ -59,7 +59,12 @@ static int fail_entry(struct archive *a, int error, uint64_t off, const char *wh
 	if (!a->q->ext)
 		return err_set(a->q->err, error, "%s", what);
 	(void)snprintf(e.text, sizeof(e.text), "%s: %s", what, strerror(-error));
-	return pxar_enc_error(a->enc, &e);
+	return dir ? pxar_enc_dir_error(a->enc, &e) : pxar_enc_error(a->enc, &e);
+}
+
+static int fail_entry(struct archive *a, int error, uint64_t off, const char *what)
+{
+	return fail(a, false, error, off, what);
 }
 
 static int zeros(struct archive *a, uint64_t n)
@@ -272,7 +277,7 @@ static int on_entry(void *arg, const struct walk_entry *w)
 static int on_leave(void *arg, const char *path, size_t path_len, int error)
 {
 	struct archive *a = arg;
-	int r = error ? fail_entry(a, error, UINT64_MAX, "read the directory") : 0;
+	int r = error ? fail(a, true, error, UINT64_MAX, "read the directory") : 0;
 
 	(void)path;
 	(void)path_len;
