@@ -166,8 +166,8 @@ static int backup(const char *repository, const char *ns, const struct snapshot_
 }
 
 /* All of the command line but the inputs. */
-static int parse(const struct args *a, const char **repository, const char **ns, struct snapshot_name *n, enum cli_format *format,
-		 struct err *err)
+static int parse(const struct args *a, const char **repository, const char **ns, struct snapshot_name *n,
+		 enum cli_format *format, struct err *err)
 {
 	const char *id = args_text(a, "backup-id"), *type = args_text(a, "backup-type");
 	int r;

@@ -231,7 +231,8 @@ static int add_input(struct backup *b, const struct backup_input *in, struct err
 		return add_image(b, in, buf_cstr(&stored), err);
 	if (kind == NAMES_BLOB)
 		return add_blob(b, in, buf_cstr(&stored), err);
-	return err_text(err, -EINVAL, "'%s': only images (.img) and small files (.conf, .log, .json) can be backed up", in->name);
+	return err_text(err, -EINVAL, "'%s': only images (.img) and small files (.conf, .log, .json) can be backed up",
+			in->name);
 }
 
 static json_t *make_manifest(const struct backup *b)

@@ -70,8 +70,8 @@ static int check_mode(int kind, const struct crypt_key *key, struct err *err)
 	return 0;
 }
 
-static int decode(struct chunk_loader *l, const uint8_t digest[static DIGEST_BYTES], const struct crypt_key *key, void *out,
-		  size_t n, struct err *err)
+static int decode(struct chunk_loader *l, const uint8_t digest[static DIGEST_BYTES], const struct crypt_key *key,
+		  void *out, size_t n, struct err *err)
 {
 	uint8_t has[DIGEST_BYTES];
 	int r;

@@ -34,6 +34,7 @@ struct chunk_loader {
 	struct buf file;
 };
 
+/** chunk_loader_init() - Return: 0; -ENOMEM, then there is nothing to free. */
 int chunk_loader_init(struct chunk_loader *l);
 void chunk_loader_free(struct chunk_loader *l);
 

@@ -150,8 +150,8 @@ static void add_file(struct store_snapshot_info *i, struct store_file *files, st
 }
 
 /* Files of the manifest in its order, the manifest, then what else lies there. */
-static void fill_files(struct store_snapshot_info *i, struct store_file *files, const struct manifest *m, uint64_t m_size,
-		       const struct names *names)
+static void fill_files(struct store_snapshot_info *i, struct store_file *files, const struct manifest *m,
+		       uint64_t m_size, const struct names *names)
 {
 	for (size_t k = 0; m && k < m->nr_files; k++)
 		add_file(i, files, m->files[k]);

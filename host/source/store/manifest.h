@@ -54,6 +54,7 @@ int manifest_canonical(const struct manifest *m, struct buf *out);
  */
 int manifest_check_key(const struct manifest *m, const struct crypt_key *key, struct err *err);
 
+/** manifest_find() - a file by its stored name. Return: borrowed; NULL if it is not in the manifest. */
 const struct store_file *manifest_find(const struct manifest *m, const char *stored_name);
 
 #endif

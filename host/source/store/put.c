@@ -47,7 +47,8 @@ static int write_tmp(const struct store *s, int dirfd, const char *tmp, const vo
 	return io_write_full(fd, p, n);
 }
 
-int put_file(const struct store *s, int dirfd, const char *name, const char *tmp, const void *p, size_t n, struct err *err)
+int put_file(const struct store *s, int dirfd, const char *name, const char *tmp, const void *p, size_t n,
+	     struct err *err)
 {
 	int r;
 
@@ -98,8 +99,8 @@ static int name_chunk(int chunks_fd, const char *tmp, const char *path)
 	return renameat(chunks_fd, tmp, chunks_fd, path) < 0 ? -errno : 1;
 }
 
-int put_chunk(const struct store *s, struct blob_codec *codec, struct buf *room, const uint8_t digest[static DIGEST_BYTES],
-	      const void *p, size_t n, uint64_t *ret_new_bytes, struct err *err)
+int put_chunk(const struct store *s, struct blob_codec *codec, struct buf *room,
+	      const uint8_t digest[static DIGEST_BYTES], const void *p, size_t n, uint64_t *ret_new_bytes, struct err *err)
 {
 	static atomic_uint serial;
 	char path[CHUNK_PATH], dir[5], tmp[CHUNK_PATH + 40];

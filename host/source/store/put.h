@@ -24,7 +24,8 @@ int put_dir(const struct store *s, int dirfd, const char *name, bool *ret_new, s
  * @tmp: name of the temporary file beside it
  * Return: 0; negative errno, then nothing is left.
  */
-int put_file(const struct store *s, int dirfd, const char *name, const char *tmp, const void *p, size_t n, struct err *err);
+int put_file(const struct store *s, int dirfd, const char *name, const char *tmp, const void *p, size_t n,
+	     struct err *err);
 
 /**
  * put_chunk() - make sure that a chunk is in the store
@@ -35,7 +36,7 @@ int put_file(const struct store *s, int dirfd, const char *name, const char *tmp
  * An existing file that is empty or no unencrypted blob is replaced.
  * Return: 0; negative errno.
  */
-int put_chunk(const struct store *s, struct blob_codec *codec, struct buf *room, const uint8_t digest[static DIGEST_BYTES],
-	      const void *p, size_t n, uint64_t *ret_new_bytes, struct err *err);
+int put_chunk(const struct store *s, struct blob_codec *codec, struct buf *room,
+	      const uint8_t digest[static DIGEST_BYTES], const void *p, size_t n, uint64_t *ret_new_bytes, struct err *err);
 
 #endif

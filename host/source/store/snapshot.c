@@ -71,8 +71,8 @@ static int read_manifest(struct snapshot *sn, const char *text, struct err *err)
 	return r;
 }
 
-int snapshot_open_key(struct store *s, const char *ns, const char *name, const struct crypt_key *key, struct snapshot **ret,
-		      struct err *err)
+int snapshot_open_key(struct store *s, const char *ns, const char *name, const struct crypt_key *key,
+		      struct snapshot **ret, struct err *err)
 {
 	CLEANUP(snapshot_closep) struct snapshot *sn = calloc(1, sizeof(*sn));
 	char text[NAMES_SNAPSHOT_TEXT];

@@ -61,8 +61,8 @@ int snapshot_open(struct store *s, const char *ns, const char *name, struct snap
  * @key: NULL if there is none; copied
  * Return: as snapshot_open(); -EKEYREJECTED if the snapshot was made with another key; -EBADMSG for a wrong signature.
  */
-int snapshot_open_key(struct store *s, const char *ns, const char *name, const struct crypt_key *key, struct snapshot **ret,
-		      struct err *err);
+int snapshot_open_key(struct store *s, const char *ns, const char *name, const struct crypt_key *key,
+		      struct snapshot **ret, struct err *err);
 void snapshot_close(struct snapshot *sn);
 const struct store_file *snapshot_files(const struct snapshot *sn, size_t *ret_nr);
 
