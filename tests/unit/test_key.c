@@ -14,10 +14,15 @@
 /* Made for this test; the passphrase of the protected ones is "five5". */
 #define B64_COUNTING "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 #define FP_COUNTING "0e:ab:d4:46:0b:6e:b9:ca:34:50:23:de:e2:b7:78:c7:90:e5:4a:16:83:b9:65:9c:0a:57:ae:19:90:90:15:9b"
+#define FP_OTHER "00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00"
 #define PLAIN(more) "{\"kdf\":null,\"created\":\"2026-01-01T00:00:00Z\",\"modified\":\"2026-01-01T00:00:00Z\",\"data\":\"" \
 	B64_COUNTING "\"" more "}"
-#define SCRYPT(n, r, p) "{\"kdf\":{\"Scrypt\":{\"n\":" n ",\"r\":" r ",\"p\":" p ",\"salt\":\"c2FsdA==\"}},\"data\":\"AAECAwQFBgcICQoLDA0OD5yfatb+ncXkLfrvIwzZAXZ8rmEQASDNyy0J8jrwBNRajg/vskSJ6WJ2ORJKfctUvw==\",\"hint\":\"a\\u001bb\"}"
-#define PBKDF2(iter) "{\"kdf\":{\"PBKDF2\":{\"iter\":" iter ",\"salt\":\"c2FsdA==\"}},\"data\":\"AAECAwQFBgcICQoLDA0OD/05Y5EF8yUx7TuhrG0oyoLZt2y73LvphYmxfmD9UR74EcK0jQBkBwbltvKdeF6sSQ==\",\"fingerprint\":\"" FP_COUNTING "\"}"
+#define SCRYPT(n, r, p) "{\"kdf\":{\"Scrypt\":{\"n\":" n ",\"r\":" r ",\"p\":" p ",\"salt\":\"c2FsdA==\"}}," \
+	"\"data\":\"AAECAwQFBgcICQoLDA0OD5yfatb+ncXkLfrvIwzZAXZ8rmEQASDNyy0J8jrwBNRajg/vskSJ6WJ2ORJKfctUvw==\"," \
+	"\"hint\":\"a\\u001bb\"}"
+#define PBKDF2(iter) "{\"kdf\":{\"PBKDF2\":{\"iter\":" iter ",\"salt\":\"c2FsdA==\"}}," \
+	"\"data\":\"AAECAwQFBgcICQoLDA0OD/05Y5EF8yUx7TuhrG0oyoLZt2y73LvphYmxfmD9UR74EcK0jQBkBwbltvKdeF6sSQ==\"," \
+	"\"fingerprint\":\"" FP_COUNTING "\"}"
 
 static const struct {
 	const char *name, *json, *pass;
@@ -27,7 +32,7 @@ static const struct {
 	{ "not protected, with fingerprint", PLAIN(",\"fingerprint\":\"" FP_COUNTING "\""), NULL, 0 },
 	{ "a passphrase too many", PLAIN(""), "five5", 0 },
 	{ "wrong fingerprint", PLAIN(",\"fingerprint\":\"1" FP_COUNTING "\""), NULL, -EBADMSG },
-	{ "other fingerprint", PLAIN(",\"fingerprint\":\"00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00\""), NULL, -EBADMSG },
+	{ "other fingerprint", PLAIN(",\"fingerprint\":\"" FP_OTHER "\""), NULL, -EBADMSG },
 	{ "scrypt", SCRYPT("1024", "8", "1"), "five5", 0 },
 	{ "scrypt, wrong passphrase", SCRYPT("1024", "8", "1"), "five6", -EKEYREJECTED },
 	{ "scrypt, short passphrase", SCRYPT("1024", "8", "1"), "five", -EKEYREJECTED },
@@ -42,8 +47,8 @@ static const struct {
 	{ "PBKDF2", PBKDF2("1000"), "five5", 0 },
 	{ "PBKDF2, other count", PBKDF2("1001"), "five5", -EKEYREJECTED },
 	{ "PBKDF2, no end", PBKDF2("4000000000"), "five5", -E2BIG },
-	{ "unknown derivation", "{\"kdf\":{\"Argon\":{}},\"data\":\"AAECAwQFBgcICQoLDA0OD5yfatb+ncXkLfrvIwzZAXZ8rmEQASDNyy0J8jrwBNRajg/vskSJ6WJ2ORJKfctUvw==\"}", "five5", -EBADMSG },
-	{ "two derivations", "{\"kdf\":{\"Scrypt\":{},\"PBKDF2\":{}},\"data\":\"AAECAwQFBgcICQoLDA0OD5yfatb+ncXkLfrvIwzZAXZ8rmEQASDNyy0J8jrwBNRajg/vskSJ6WJ2ORJKfctUvw==\"}", "five5", -EBADMSG },
+	{ "unknown derivation", "{\"kdf\":{\"Argon\":{}},\"data\":\"AAECAw==\"}", "five5", -EBADMSG },
+	{ "two derivations", "{\"kdf\":{\"Scrypt\":{},\"PBKDF2\":{}},\"data\":\"AAECAw==\"}", "five5", -EBADMSG },
 	{ "short key", "{\"kdf\":null,\"data\":\"AAECAw==\"}", NULL, -EBADMSG },
 	{ "no base64", "{\"kdf\":null,\"data\":\"AAEC*w==\"}", NULL, -EBADMSG },
 	{ "no data", "{\"kdf\":null}", NULL, -EBADMSG },
