@@ -25,6 +25,7 @@ struct frame {
 	uint64_t ino;
 	uint32_t major, minor;
 	size_t path_len;
+	uint64_t seen, mark;	/* entries so far; a sample of them, to notice when they repeat */
 };
 
 struct walk {
@@ -124,6 +125,24 @@ static int pop(struct walk *w, int error)
 	}
 }
 
+/*
+ * A damaged file system may give the same entries for ever (reiserfs does). Samples are taken at growing distances,
+ * so that any cycle is noticed within a few rounds; name and position together are unique in a sound directory.
+ */
+static bool repeats(struct frame *f, const struct dirent64 *e)
+{
+	uint64_t h = (uint64_t)e->d_off * UINT64_C(0x9e3779b97f4a7c15) ^ e->d_ino;
+
+	for (const char *c = e->d_name; *c; c++)
+		h = (h ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+	if (f->seen && h == f->mark)
+		return true;
+	f->seen++;
+	if (!(f->seen & (f->seen - 1)))
+		f->mark = h;
+	return false;
+}
+
 /* Return: 1 with the next entry but "." and ".."; 0 at the end; negative errno. */
 static int next_dirent(struct frame *f, const struct dirent64 **ret)
 {
@@ -149,6 +168,8 @@ static int next_dirent(struct frame *f, const struct dirent64 **ret)
 		f->pos = e->d_off;
 		if (!e->d_name[0] || !strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
 			continue;
+		if (repeats(f, e))
+			return -EUCLEAN;
 		*ret = e;
 		return 1;
 	}
