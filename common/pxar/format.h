@@ -14,7 +14,7 @@
  * Private items, only between our own agent and host (extract with ext=1); no archive on disk has them:
  *   HOLES  before PAYLOAD: u64 logical size, then pairs (u64 offset, u64 length) of data segments, ascending, not
  *          touching, at most PXAR_SEGMENTS_MAX; PAYLOAD then holds just these bytes, one segment after the other.
- *   ERROR  after the payload of a file, after or in place of what a special file or link has:
+ *   ERROR  after the payload of a file, after what a special file or symlink has:
  *          u64 offset of the first bad byte (all ones: not known), errno name, NUL, text, NUL. What is missing of a
  *          payload was sent as zeros.
  *   DIR_ERROR  the same for a directory, before its GOODBYE (ERROR there would be its last member's).
