@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "agent/entry.h"
@@ -28,6 +30,7 @@ struct archive {
 	struct holes holes;
 	struct links links;
 	struct buf path;
+	uint64_t zeros_max;		/* sent in place of a file's unreadable rest: the volume's size */
 };
 
 static void archive_free(struct archive *a)
@@ -103,6 +106,9 @@ static int send_run(struct archive *a, int fd, uint64_t off, uint64_t len, int *
 		if (n <= 0) {
 			*ret_error = n < 0 ? -errno : -ENODATA;
 			*ret_bad = off;
+			if (len > a->zeros_max)
+				return err_set(a->q->err, -EFBIG, "a file that cannot be read claims %" PRIu64 " further bytes",
+					       len);
 			break;
 		}
 		reply_commit(a->q->reply, (size_t)n);
@@ -141,6 +147,28 @@ static void find_holes(struct archive *a, int fd, const struct statx *st, struct
 	e->nr_segments = a->holes.nr;
 }
 
+/*
+ * A file whose first byte cannot be read goes out without data, instead of as many zeros as its size, which may be a lie, asks
+ * for. Return: 0; the negative errno of the read.
+ */
+static int check_readable(int fd, struct pxar_entry *e)
+{
+	static const struct pxar_segment none;
+	ssize_t n;
+	char c;
+
+	if (!e->payload_size)
+		return 0;
+	n = pread(fd, &c, 1, e->has_segments ? (off_t)e->segments[0].off : 0);
+	if (n > 0)
+		return 0;
+	e->has_segments = true;
+	e->segments = &none;
+	e->nr_segments = 0;
+	e->payload_size = 0;
+	return n < 0 ? -errno : -ENODATA;
+}
+
 static uint64_t link_id(const struct statx *st)
 {
 	uint64_t id = st->stx_ino ^ ((uint64_t)st->stx_dev_major << 52 | (uint64_t)st->stx_dev_minor << 40);
@@ -170,7 +198,7 @@ static int send_file(struct archive *a, struct pxar_entry *e, const struct statx
 		     const char *path)
 {
 	CLEANUP_CLOSE int fd = -1;
-	int r = st->stx_nlink > 1 ? try_hardlink(a, e, st, path) : 0;
+	int error = 0, r = st->stx_nlink > 1 ? try_hardlink(a, e, st, path) : 0;
 
 	if (r)
 		return r < 0 ? r : 0;
@@ -181,6 +209,9 @@ static int send_file(struct archive *a, struct pxar_entry *e, const struct statx
 	if (fd >= 0) {
 		meta_flags(fd, e);
 		find_holes(a, fd, st, e);
+		error = check_readable(fd, e);
+		if (error && !a->q->ext)
+			return fail_entry(a, error, 0, "read the file");
 	} else {
 		e->payload_size = e->size = 0;
 	}
@@ -189,7 +220,7 @@ static int send_file(struct archive *a, struct pxar_entry *e, const struct statx
 		return r;
 	if (fd < 0)
 		return fail_entry(a, fd, 0, "open the file");
-	r = send_payload(a, fd, e, 0);
+	r = send_payload(a, fd, e, error);
 	if (r == 0 && a->meta.error)
 		r = fail_entry(a, a->meta.error, UINT64_MAX, a->meta.what);
 	return r;
@@ -328,11 +359,13 @@ static int send_item(struct archive *a, const struct item *i)
 int archive_send(struct request *q, const struct item *i, const char *name)
 {
 	CLEANUP(archive_free) struct archive a = { .q = q, .top = name };
+	struct statfs fs;
 	int r;
 
 	a.enc = pxar_enc_new(&a.out, q->ext ? PXAR_ENC_EXT : 0);
 	if (!a.enc)
 		return err_set(q->err, -ENOMEM, "archive");
+	a.zeros_max = fstatfs(i->root_fd, &fs) == 0 ? (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize : 0;
 	r = begin_root(&a, i);
 	if (r >= 0)
 		r = send_item(&a, i);

@@ -21,7 +21,7 @@ int kmsg_open(void)
 
 void kmsg_read(int fd, char *ret, size_t room)
 {
-	char record[2048], quoted[256];
+	char record[2048], quoted[256], last[256] = "";
 	size_t at = 0;
 
 	ret[0] = 0;
@@ -37,6 +37,9 @@ void kmsg_read(int fd, char *ret, size_t room)
 			continue;
 		end = strchr(++text, '\n');
 		log_quote(text, end ? (size_t)(end - text) : strlen(text), quoted, sizeof(quoted));
+		if (!strcmp(quoted, last))
+			continue;	/* the next attempt failed alike */
+		strcpy(last, quoted);
 		at += (size_t)snprintf(ret + at, room - at, "%s%s", at ? "; " : "", quoted);
 		if (at >= room)
 			return;

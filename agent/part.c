@@ -10,6 +10,7 @@
 #include <blkid/blkid.h>
 
 #include "agent/disk.h"
+#include "agent/gpt.h"
 #include "common/cleanup.h"
 
 static void free_probe(blkid_probe pr)
@@ -81,36 +82,51 @@ static blkid_partlist read_table(blkid_probe pr, int fd)
 	return blkid_probe_get_partitions(pr);
 }
 
-/* Tell the kernel of a partition; what lies beyond the disk's end is cut. */
-static void add_part(int fd, uint64_t disk_size_bytes, blkid_partition p)
+/* Tell the kernel of a partition, in sectors; what lies beyond the disk's end is cut. */
+static void add_part(int fd, uint64_t sectors, unsigned int nr, uint64_t start, uint64_t size)
 {
-	struct blkpg_partition bp = { 0 };
+	struct blkpg_partition bp = { .pno = (int)nr };
 	struct blkpg_ioctl_arg arg = { .op = BLKPG_ADD_PARTITION, .datalen = sizeof(bp), .data = &bp };
-	blkid_loff_t start = blkid_partition_get_start(p), size = blkid_partition_get_size(p);
-	const uint64_t sectors = disk_size_bytes / 512;
 
-	if (start < 0 || size <= 0 || (uint64_t)start >= sectors)
+	if (!size || start >= sectors || nr > PART_MAX)
 		return;
-	if ((uint64_t)size > sectors - (uint64_t)start)
-		size = (blkid_loff_t)(sectors - (uint64_t)start);
-	bp.start = start * 512;
-	bp.length = size * 512;
-	bp.pno = blkid_partition_get_partno(p);
+	if (size > sectors - start)
+		size = sectors - start;
+	bp.start = (long long)start * 512;
+	bp.length = (long long)size * 512;
 	(void)ioctl(fd, BLKPG, &arg);	/* overlaps are refused: the first one stays */
 }
 
-static void add_missing(const char *disk_dev, int fd, blkid_partlist table)
+static int table_size(blkid_partlist table)
 {
-	int n = blkid_partlist_numof_partitions(table);
-	uint64_t size;
+	return table ? blkid_partlist_numof_partitions(table) : 0;
+}
 
-	if (disk_size(disk_dev, &size) < 0)
-		return;
+static void add_from_table(int fd, uint64_t sectors, blkid_partlist table)
+{
+	int n = table_size(table);
+
 	for (int i = 0; i < n && i < PART_MAX; i++) {
 		blkid_partition p = blkid_partlist_get_partition(table, i);
 
-		if (p && !blkid_partition_is_extended(p))
-			add_part(fd, size, p);
+		if (p && !blkid_partition_is_extended(p) && blkid_partition_get_start(p) >= 0 &&
+		    blkid_partition_get_size(p) > 0)
+			add_part(fd, sectors, (unsigned int)blkid_partition_get_partno(p),
+				 (uint64_t)blkid_partition_get_start(p), (uint64_t)blkid_partition_get_size(p));
+	}
+}
+
+static void add_from_gpt(int fd, uint64_t sectors)
+{
+	struct gpt_part v[PART_MAX];
+	uint32_t block;
+	long n = gpt_read(fd, v, PART_MAX, &block);
+
+	for (long i = 0; i < n; i++) {
+		const uint64_t unit = block / 512, blocks = v[i].last_lba - v[i].first_lba + 1;
+
+		if (v[i].first_lba < sectors && blocks <= UINT64_MAX / unit)
+			add_part(fd, sectors, v[i].nr, v[i].first_lba * unit, blocks * unit);
 	}
 }
 
@@ -130,11 +146,20 @@ static void add_details(struct part_list *l, blkid_partlist table)
 	}
 }
 
+static bool has_table(int fd, blkid_partlist table)
+{
+	struct gpt_part v[1];
+	uint32_t block;
+
+	return table_size(table) > 0 || gpt_read(fd, v, 1, &block) > 0;
+}
+
 /* The kernel shows nothing: look for a table that it does not read (backup GPT, cut disk), or a disk that came late. */
 static int scan_harder(const struct agent *a, const char *disk_dev, int fd, blkid_partlist table, struct part_list *ret,
 		       struct err *err)
 {
 	CLEANUP_CLOSE int lock = disk_lock(a, disk_dev, err);
+	uint64_t size;
 	int r;
 
 	if (lock < 0)
@@ -142,11 +167,15 @@ static int scan_harder(const struct agent *a, const char *disk_dev, int fd, blki
 	r = scan_sysfs(disk_dev, ret);
 	if (r < 0 || ret->nr)
 		return r;
+	if (disk_size(disk_dev, &size) < 0)
+		return 0;
 	(void)ioctl(fd, BLKRRPART);
 	r = scan_sysfs(disk_dev, ret);
 	if (r < 0 || ret->nr)
 		return r;
-	add_missing(disk_dev, fd, table);
+	add_from_table(fd, size / 512, table);
+	if (table_size(table) <= 0)
+		add_from_gpt(fd, size / 512);
 	return scan_sysfs(disk_dev, ret);
 }
 
@@ -166,7 +195,7 @@ int part_scan(const struct agent *a, const char *disk_dev, bool details, struct 
 			return err_set(err, fd, "open %s", disk_dev);
 		pr = blkid_new_probe();
 		table = read_table(pr, fd);
-		if (!l.nr && table && blkid_partlist_numof_partitions(table) > 0)
+		if (!l.nr && has_table(fd, table))
 			r = scan_harder(a, disk_dev, fd, table, &l, err);
 		if (r < 0)
 			return r;
