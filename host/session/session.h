@@ -64,6 +64,12 @@ char *session_name(const struct session_spec *spec);
  */
 int session_damage(const struct session_spec *spec, char **ret_json, struct err *err);
 
+/**
+ * session_why() - why did the session of @spec end? To be asked at once when a stream broke off.
+ * Return: -EHOSTDOWN or others with the reason in @err; 0 if the session lives or nothing is known.
+ */
+int session_why(const struct session_spec *spec, struct err *err);
+
 /** session_status_json() - malloc'ed JSON object {"NAME": {"pid","uptime","timeout","state","disks":[..]} | {"error"}} of all of this user's sessions. */
 int session_status_json(char **ret_json, struct err *err);
 

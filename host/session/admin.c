@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "host/session/session.h"
+
+/* Questions to sessions that run; none of these starts one. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "common/cleanup.h"
+#include "common/io.h"
+#include "host/session/control.h"
+#include "host/session/spec.h"
+#include "host/session/state.h"
+
+#define ADMIN_ANSWER_MS 5000
+#define ADMIN_GONE_MS 20000
+
+/* Return: code of the answer (0 OK), @ret_payload what came with it; -ENOENT there is no session; negative errno. */
+static int ask(int dir, const char *hash, enum control_op op, char **ret_payload)
+{
+	struct control_header h;
+	CLEANUP_CLOSE int fd = -1;
+	int r;
+
+	r = state_alive(dir, hash);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	fd = state_connect(dir, hash);
+	if (fd < 0)
+		return fd;
+	r = control_send_request(fd, op);
+	if (r == 0)
+		r = control_recv(fd, ADMIN_ANSWER_MS, &h, ret_payload);
+	if (r < 0)
+		return r;
+	return h.kind == CONTROL_PROGRESS ? -EPROTO : h.code;
+}
+
+static int ask_spec(const struct session_spec *spec, enum control_op op, char **ret_payload, struct err *err)
+{
+	char hash[STATE_HASH_LEN + 1];
+	CLEANUP_CLOSE int dir = -1;
+	int r;
+
+	r = spec_check(spec, err);
+	if (r == 0)
+		r = spec_hash(spec, hash, err);
+	if (r < 0)
+		return r;
+	dir = state_open_dir(err);
+	return dir < 0 ? dir : ask(dir, hash, op, ret_payload);
+}
+
+int session_damage(const struct session_spec *spec, char **ret_json, struct err *err)
+{
+	CLEANUP_FREE char *text = NULL;
+	json_t *j;
+	int r;
+
+	r = ask_spec(spec, CONTROL_DAMAGE, &text, err);
+	if (r == -ENOENT || r == -ECONNREFUSED) {
+		*ret_json = strdup("[]");
+		return *ret_json ? 0 : -ENOMEM;
+	}
+	if (r < 0)
+		return err_set(err, r, "ask the session for damage");
+	j = json_loads(text, 0, NULL);
+	if (!json_is_array(j)) {
+		json_decref(j);
+		return err_set(err, -EPROTO, "the session's answer");
+	}
+	r = (int)json_array_size(j);
+	json_decref(j);
+	*ret_json = TAKE_PTR(text);
+	return r;
+}
+
+int session_why(const struct session_spec *spec, struct err *err)
+{
+	CLEANUP_FREE char *text = NULL;
+	int r;
+
+	r = ask_spec(spec, CONTROL_WHY, &text, NULL);
+	if (r < 0 && text)
+		return err_text(err, r, "%s", text);
+	return 0;
+}
+
+/* The name in HASH.live; malloc'ed; NULL if it cannot be read. */
+static char *live_name(int dir, const char *file)
+{
+	CLEANUP_FREE char *text = NULL;
+	const char *name;
+	char *ret = NULL;
+	size_t len;
+	json_t *j;
+
+	if (io_read_file(dir, file, STATE_LIVE_MAX, &text, &len) < 0)
+		return NULL;
+	j = json_loadb(text, len, 0, NULL);
+	name = json_string_value(json_object_get(j, "name"));
+	if (name)
+		ret = strdup(name);
+	json_decref(j);
+	return ret;
+}
+
+/* Calls @fn for each living session; ends when it returns other than 0. */
+typedef int live_fn(void *arg, int dir, const char *hash, const char *name);
+
+static int each_live(live_fn *fn, void *arg, struct err *err)
+{
+	CLEANUP_CLOSE int dir = -1;
+	CLEANUP_DIR DIR *d = NULL;
+	struct dirent *de;
+	int r = 0, fd;
+
+	dir = state_open_dir(err);
+	if (dir < 0)
+		return dir;
+	fd = dup(dir);
+	d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d)
+		return err_set(err, -errno, "state directory");
+	while (r == 0 && (de = readdir(d))) {
+		CLEANUP_FREE char *name = NULL;
+		char hash[STATE_HASH_LEN + 1];
+
+		if (!state_is_hash(de->d_name, ".live"))
+			continue;
+		memcpy(hash, de->d_name, STATE_HASH_LEN);
+		hash[STATE_HASH_LEN] = 0;
+		if (state_alive(dir, hash) != 1)
+			continue;
+		name = live_name(dir, de->d_name);
+		if (name)
+			r = fn(arg, dir, hash, name);
+	}
+	return r;
+}
+
+static int add_status(void *arg, int dir, const char *hash, const char *name)
+{
+	CLEANUP_FREE char *text = NULL;
+	json_t *j = NULL;
+	int r;
+
+	r = ask(dir, hash, CONTROL_STATUS, &text);
+	if (r == -ENOENT)
+		return 0;	/* it ended just now */
+	if (r == 0)
+		j = json_loads(text, 0, NULL);
+	if (!json_is_object(j)) {
+		struct err e = ERR_INIT;
+
+		json_decref(j);
+		(void)err_set(&e, r < 0 ? r : -EPROTO, "the session does not answer");
+		j = json_pack("{s:s}", "error", e.text);
+	}
+	return json_object_set_new(arg, name, j) < 0 ? -ENOMEM : 0;
+}
+
+int session_status_json(char **ret_json, struct err *err)
+{
+	json_t *all = json_object();
+	int r;
+
+	r = all ? each_live(add_status, all, err) : -ENOMEM;
+	if (r == 0) {
+		*ret_json = json_dumps(all, JSON_COMPACT);
+		r = *ret_json ? 0 : err_set(err, -ENOMEM, "status");
+	}
+	json_decref(all);
+	return r;
+}
+
+struct stop {
+	const char *name;
+	struct err *err;
+};
+
+/* Return: 1 it is gone; 0 another name; negative errno. */
+static int stop_one(void *arg, int dir, const char *hash, const char *name)
+{
+	CLEANUP_FREE char *text = NULL;
+	const struct timespec nap = { .tv_nsec = 20000000 };
+	struct stop *s = arg;
+	int r;
+
+	if (strcmp(name, s->name) != 0)
+		return 0;
+	r = ask(dir, hash, CONTROL_STOP, &text);
+	if (r < 0 && r != -ENODATA && r != -ENOENT && r != -ECONNREFUSED)
+		return err_set(s->err, r, "stop '%s'", name);
+	for (int waited = 0; waited < ADMIN_GONE_MS; waited += 20) {
+		if (state_alive(dir, hash) != 1)
+			return 1;
+		(void)nanosleep(&nap, NULL);
+	}
+	return err_set(s->err, -ETIMEDOUT, "stop '%s'", name);
+}
+
+int session_stop(const char *name, struct err *err)
+{
+	struct stop s = { .name = name, .err = err };
+	int r = each_live(stop_one, &s, err);
+
+	if (r == 0)
+		return err_text(err, -ENOENT, "there is no session '%s'", name);
+	return r < 0 ? r : 0;
+}

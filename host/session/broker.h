@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef HOST_SESSION_BROKER_H
+#define HOST_SESSION_BROKER_H
+
+/*
+ * The session process, inside. One thread runs the loop; fill threads decode. machine.c: VM and device process, from start to
+ * end; devlink.c: what the device says; callers.c: the control socket; broker.c: life and death.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/err.h"
+#include "common/wire.h"
+#include "host/link/link.h"
+#include "host/session/damage.h"
+#include "host/session/disks.h"
+#include "host/session/fill.h"
+#include "host/session/loop.h"
+#include "host/session/state.h"
+#include "host/vm/console.h"
+#include "host/vm/vm.h"
+
+#define BROKER_CALLERS_MAX 128
+#define BROKER_REQUEST_MS 5000		/* a caller that says nothing */
+#define BROKER_BOOT_MS 60000		/* TCG on a busy host */
+#define BROKER_KVM_MS 8000		/* then TCG */
+#define BROKER_LINGER_MS 3000		/* after a failure, to say why */
+#define BROKER_CACHE_BYTES (256u << 20)
+#define BROKER_CACHE_SLOTS_MIN 16
+#define BROKER_THREADS 2
+#define BROKER_CID 3
+
+enum broker_state { BROKER_BOOT, BROKER_READY, BROKER_FAILED, BROKER_END };
+
+struct broker;
+
+struct caller {
+	struct watch watch;
+	struct broker *b;
+	uint8_t request[8];
+	size_t got;
+	bool waiting;		/* CONNECT, for the agent */
+	int64_t deadline_ms;
+	struct caller *next;
+};
+
+struct outgoing {
+	struct link_msg m;
+	int fd;			/* -1: none; owned */
+	struct outgoing *next;
+};
+
+/* The VM and its device process; made anew when KVM turns out to be broken. */
+struct machine {
+	bool kvm;
+	int ram_fd, cache_fd;
+	uint8_t *cache;
+	uint64_t cache_slot_bytes;
+	uint32_t nr_cache_slots;
+	bool *cache_busy;	/* a job writes there */
+	pid_t dev_pid;
+	int dev_pidfd, link_fd;
+	struct console *dev_err;
+	struct outgoing *out, **out_last;
+	struct vm *vm;
+	struct fill *fill;
+	struct watch w_link, w_dev_exit, w_dev_err, w_console, w_vm_exit, w_fill;
+	int64_t deadline_ms;	/* for the agent's READY */
+};
+
+struct broker {
+	struct loop loop;
+	const struct session_spec *spec;
+	char *name, *lib_dir;
+	int dir, live_fd;
+	char hash[STATE_HASH_LEN + 1];
+	char ticket[WIRE_TICKET_HEX + 1];
+	enum broker_state state;
+	const char *phase;
+	struct err reason;	/* why it failed */
+	int64_t start_ms, idle_since_ms, linger_until_ms;
+	uint32_t idle_s;
+	struct watch w_listen, w_signal;
+	struct disks disks;
+	struct damage damage;
+	struct machine m;
+	struct caller *callers;
+	size_t nr_callers;
+	uint32_t active[WIRE_CONN_MAX];	/* ids of clients at the device, 0: free */
+	uint32_t nr_active, last_id;
+};
+
+int64_t broker_now_ms(void);
+/** broker_fail() - the first reason counts; the loop tears down. */
+void broker_fail(struct broker *b, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void broker_set_phase(struct broker *b, const char *phase);
+/** broker_agent_ready() - callers may be handed on. */
+void broker_agent_ready(struct broker *b);
+
+/* machine.c */
+int machine_start(struct broker *b, bool kvm, struct err *err);
+void machine_stop(struct broker *b);
+
+/* devlink.c */
+/** devlink_send() - queue a message; @fd is taken over. */
+void devlink_send(struct broker *b, const struct link_msg *m, int fd);
+void devlink_event(struct watch *w, uint32_t events);
+void devlink_filled(struct watch *w, uint32_t events);
+void devlink_drop_job(struct fill_job *job);
+
+/* callers.c */
+void callers_accept(struct watch *w, uint32_t events);
+/** callers_add() - a connected socket, taken over. */
+void callers_add(struct broker *b, int fd);
+/** callers_phase() - tell those that wait. */
+void callers_phase(struct broker *b);
+/** callers_serve() - hand those that wait to the agent, as far as there is room. */
+void callers_serve(struct broker *b);
+/** callers_fail() - give the reason to all that wait. */
+void callers_fail(struct broker *b);
+/** callers_expire() - drop those that said nothing. Return: when the next is due; INT64_MAX. */
+int64_t callers_expire(struct broker *b);
+void callers_drop_all(struct broker *b);
+
+#endif

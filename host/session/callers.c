@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "host/session/broker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/cleanup.h"
+#include "common/jsonw.h"
+#include "host/session/control.h"
+
+static void drop(struct caller *c)
+{
+	struct broker *b = c->b;
+	int fd = c->watch.fd;
+
+	for (struct caller **p = &b->callers; *p; p = &(*p)->next) {
+		if (*p == c) {
+			*p = c->next;
+			break;
+		}
+	}
+	b->nr_callers--;
+	loop_remove(&b->loop, &c->watch);
+	if (fd >= 0)
+		(void)close(fd);
+	free(c);
+}
+
+static void answer(struct caller *c, int code, const char *text)
+{
+	(void)control_send(c->watch.fd, code < 0 ? CONTROL_ERROR : CONTROL_OK, code, text, strlen(text), false);
+	drop(c);
+}
+
+static void answer_reason(struct caller *c)
+{
+	const struct err *e = &c->b->reason;
+
+	if (e->code)
+		answer(c, e->code, e->text);
+	else
+		answer(c, -ECANCELED, "the session was stopped");
+}
+
+static const char *const state_names[] = { "boot", "ready", "failed", "end" };
+
+static void answer_status(struct caller *c)
+{
+	struct broker *b = c->b;
+	CLEANUP_BUF struct buf out = BUF_INIT;
+	struct jsonw w = JSONW(&out);
+	int64_t now = broker_now_ms(), left = (int64_t)b->idle_s * 1000;
+
+	if (!b->nr_active && b->state == BROKER_READY)
+		left -= now - b->idle_since_ms;
+	jsonw_object_begin(&w);
+	jsonw_key_i64(&w, "pid", getpid());
+	jsonw_key_i64(&w, "uptime", (now - b->start_ms) / 1000);
+	jsonw_key_i64(&w, "timeout", left > 0 ? left / 1000 : 0);
+	jsonw_key_string(&w, "state", state_names[b->state]);
+	jsonw_key_u64(&w, "clients", b->nr_active);
+	jsonw_key(&w, "disks");
+	jsonw_array_begin(&w);
+	for (size_t i = 0; i < b->spec->nr_disks; i++)
+		jsonw_string(&w, b->spec->disks[i].name, strlen(b->spec->disks[i].name));
+	jsonw_array_end(&w);
+	jsonw_object_end(&w);
+	answer(c, buf_cstr(&out) ? 0 : -ENOMEM, buf_cstr(&out) ? buf_cstr(&out) : "status");
+}
+
+static const char *name_of(void *arg, uint32_t disk)
+{
+	return disks_name(arg, disk);
+}
+
+static void answer_damage(struct caller *c)
+{
+	CLEANUP_FREE char *text = damage_json(&c->b->damage, name_of, &c->b->disks);
+
+	answer(c, text ? 0 : -ENOMEM, text ? text : "damage");
+}
+
+static void begin_wait(struct caller *c)
+{
+	struct broker *b = c->b;
+
+	/* A new call wants a new VM, not the story of the old one: it comes again when we are gone. */
+	if (b->state >= BROKER_FAILED) {
+		b->state = BROKER_END;
+		drop(c);
+		return;
+	}
+	c->waiting = true;
+	(void)loop_change(&b->loop, &c->watch, EPOLLRDHUP);
+	if (b->state == BROKER_READY)
+		callers_serve(b);
+	else
+		(void)control_send(c->watch.fd, CONTROL_PROGRESS, 0, b->phase, strlen(b->phase), false);
+}
+
+static void serve_request(struct caller *c)
+{
+	struct broker *b = c->b;
+	struct control_request rq;
+
+	memcpy(&rq, c->request, sizeof(rq));
+	if (control_check_request(&rq) < 0) {
+		drop(c);
+		return;
+	}
+	switch ((enum control_op)rq.op) {
+	case CONTROL_CONNECT:
+		begin_wait(c);
+		break;
+	case CONTROL_STATUS:
+		answer_status(c);
+		break;
+	case CONTROL_DAMAGE:
+		answer_damage(c);
+		break;
+	case CONTROL_WHY:
+		if (b->state == BROKER_FAILED)
+			answer_reason(c);
+		else
+			answer(c, 0, "");
+		break;
+	case CONTROL_STOP:
+		b->state = BROKER_END;
+		answer(c, 0, "");
+		break;
+	}
+}
+
+static void on_caller(struct watch *w, uint32_t events)
+{
+	struct caller *c = w->arg;
+	ssize_t n;
+
+	if (c->waiting) {
+		drop(c);
+		return;
+	}
+	/* Not one byte more: what follows is not ours. */
+	n = recv(w->fd, c->request + c->got, sizeof(c->request) - c->got, MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR) && !(events & (EPOLLHUP | EPOLLERR)))
+		return;
+	if (n <= 0) {
+		drop(c);
+		return;
+	}
+	c->got += (size_t)n;
+	if (c->got == sizeof(c->request))
+		serve_request(c);
+}
+
+void callers_add(struct broker *b, int fd)
+{
+	struct caller *c = state_check_peer(fd) == 0 && b->nr_callers < BROKER_CALLERS_MAX ? calloc(1, sizeof(*c)) : NULL;
+
+	if (!c) {
+		(void)close(fd);
+		return;
+	}
+	c->b = b;
+	c->watch = (struct watch){ .fd = fd, .fn = on_caller, .arg = c };
+	c->deadline_ms = broker_now_ms() + BROKER_REQUEST_MS;
+	c->next = b->callers;
+	b->callers = c;
+	b->nr_callers++;
+	if (loop_add(&b->loop, &c->watch, EPOLLIN) < 0)
+		drop(c);
+}
+
+void callers_accept(struct watch *w, uint32_t events)
+{
+	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC);
+
+	(void)events;
+	if (fd >= 0)
+		callers_add(w->arg, fd);
+}
+
+void callers_phase(struct broker *b)
+{
+	for (struct caller *c = b->callers; c; c = c->next)
+		if (c->waiting)
+			(void)control_send(c->watch.fd, CONTROL_PROGRESS, 0, b->phase, strlen(b->phase), false);
+}
+
+/* The stream is the agent's from here on. */
+static void hand_on(struct caller *c)
+{
+	struct broker *b = c->b;
+	struct link_msg msg = { .type = LINK_CLIENT };
+	int fd = c->watch.fd;
+
+	loop_remove(&b->loop, &c->watch);
+	if (control_send(fd, CONTROL_OK, 0, b->ticket, WIRE_TICKET_HEX, false) < 0) {
+		(void)close(fd);
+		drop(c);
+		return;
+	}
+	if (++b->last_id == 0)
+		b->last_id = 1;
+	for (size_t i = 0; i < WIRE_CONN_MAX; i++) {
+		if (!b->active[i]) {
+			b->active[i] = b->last_id;
+			break;
+		}
+	}
+	b->nr_active++;
+	msg.client.port = WIRE_PORT;
+	msg.client.id = b->last_id;
+	devlink_send(b, &msg, fd);
+	drop(c);
+}
+
+void callers_serve(struct broker *b)
+{
+	struct caller *c = b->callers;
+
+	while (b->state == BROKER_READY && b->nr_active < WIRE_CONN_MAX && c) {
+		struct caller *next = c->next;
+
+		if (c->waiting)
+			hand_on(c);
+		c = next;
+	}
+}
+
+void callers_fail(struct broker *b)
+{
+	struct caller *c = b->callers;
+
+	while (c) {
+		struct caller *next = c->next;
+
+		if (c->waiting)
+			answer_reason(c);
+		c = next;
+	}
+}
+
+int64_t callers_expire(struct broker *b)
+{
+	int64_t now = broker_now_ms(), next_ms = INT64_MAX;
+	struct caller *c = b->callers;
+
+	while (c) {
+		struct caller *next = c->next;
+
+		if (!c->waiting && c->deadline_ms <= now)
+			drop(c);
+		else if (!c->waiting && c->deadline_ms < next_ms)
+			next_ms = c->deadline_ms;
+		c = next;
+	}
+	return next_ms;
+}
+
+void callers_drop_all(struct broker *b)
+{
+	while (b->callers)
+		drop(b->callers);
+}

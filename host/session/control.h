@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef HOST_SESSION_CONTROL_H
+#define HOST_SESSION_CONTROL_H
+
+/*
+ * What is spoken on a session's socket. The caller sends one request of fixed size. The session answers with frames: a header of fixed
+ * size and @length bytes behind it. After the OK of CONNECT (payload: the ticket) the stream belongs to the agent: neither end
+ * has read or sent a byte too much. Host byte order; both ends are the same binary of the same user.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+#define CONTROL_MAGIC 0x31434c50u	/* "PLC1" */
+#define CONTROL_PAYLOAD_MAX (1u << 20)
+
+enum control_op { CONTROL_CONNECT = 1, CONTROL_STATUS, CONTROL_STOP, CONTROL_DAMAGE, CONTROL_WHY };
+enum control_kind { CONTROL_PROGRESS = 1, CONTROL_OK, CONTROL_ERROR };
+
+struct control_request {
+	uint32_t magic;
+	uint32_t op;
+};
+
+struct control_header {
+	uint32_t magic;
+	uint32_t kind;
+	int32_t code;		/* ERROR: negative errno */
+	uint32_t length;
+};
+
+/** control_check_request() - Return: 0; -EPROTO. */
+int control_check_request(const struct control_request *rq);
+/** control_check_header() - Return: 0; -EPROTO. */
+int control_check_header(const struct control_header *h);
+
+/** control_send_request() - blocking. Return: 0; negative errno. */
+int control_send_request(int fd, enum control_op op);
+
+/**
+ * control_send() - one frame, without waiting unless @wait
+ * Return: 0; -EAGAIN if it did not fit as a whole (the stream is spoilt then); negative errno.
+ */
+int control_send(int fd, enum control_kind kind, int code, const void *p, size_t n, bool wait);
+
+/**
+ * control_recv() - one frame; waits @timeout_ms for each part
+ * @ret_payload: malloc'ed, with a NUL behind it
+ * Return: 0; -ENODATA the session ended; -ETIMEDOUT; -EPROTO; negative errno.
+ */
+int control_recv(int fd, int timeout_ms, struct control_header *ret, char **ret_payload);
+
+#endif
