@@ -157,7 +157,7 @@ static void run(struct broker *b)
 			told = true;
 			continue;
 		}
-		if (b->state != BROKER_END && loop_once(&b->loop, timeout) < 0)
+		if (b->state != BROKER_END && events_once(&b->events, timeout) < 0)
 			b->state = BROKER_END;
 	}
 }
@@ -221,7 +221,7 @@ static int listen_here(struct broker *b, struct err *err)
 	b->w_listen.fd = state_listen(b->dir, b->hash, err);
 	if (b->w_listen.fd < 0)
 		return b->w_listen.fd;
-	return loop_add(&b->loop, &b->w_listen, EPOLLIN);
+	return events_add(&b->events, &b->w_listen, EPOLLIN);
 }
 
 static int watch_signals(struct broker *b)
@@ -236,7 +236,7 @@ static int watch_signals(struct broker *b)
 		return -errno;
 	b->w_signal = (struct watch){ .fn = on_signal, .arg = b };
 	b->w_signal.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return b->w_signal.fd < 0 ? -errno : loop_add(&b->loop, &b->w_signal, EPOLLIN);
+	return b->w_signal.fd < 0 ? -errno : events_add(&b->events, &b->w_signal, EPOLLIN);
 }
 
 static int prepare(struct broker *b, struct err *err)
@@ -244,7 +244,7 @@ static int prepare(struct broker *b, struct err *err)
 	int r;
 
 	b->name = session_name(b->spec);
-	r = b->name ? loop_init(&b->loop) : -ENOMEM;
+	r = b->name ? events_init(&b->events) : -ENOMEM;
 	if (r == 0)
 		r = watch_signals(b);
 	if (r < 0)
@@ -264,7 +264,7 @@ static void release(struct broker *b)
 	int listen_fd = b->w_listen.fd;
 
 	if (listen_fd >= 0) {
-		loop_remove(&b->loop, &b->w_listen);
+		events_remove(&b->events, &b->w_listen);
 		(void)close(listen_fd);
 	}
 	callers_fail(b);
@@ -281,7 +281,7 @@ static void release(struct broker *b)
 	if (b->dir >= 0)
 		(void)close(b->dir);
 	explicit_bzero(b->ticket, sizeof(b->ticket));
-	loop_done(&b->loop);
+	events_done(&b->events);
 	free(b->name);
 	free(b->lib_dir);
 }
@@ -290,7 +290,7 @@ static void release(struct broker *b)
 static int serve(const struct session_spec *spec, int first_fd)
 {
 	struct broker b = {
-		.spec = spec, .dir = -1, .live_fd = -1, .loop.epfd = -1, .w_listen.fd = -1, .w_signal.fd = -1, .phase = "open disks",
+		.spec = spec, .dir = -1, .live_fd = -1, .events.epfd = -1, .w_listen.fd = -1, .w_signal.fd = -1, .phase = "open disks",
 		.start_ms = broker_now_ms(), .idle_s = spec->idle_timeout_s ? spec->idle_timeout_s : SPEC_IDLE_S,
 	};
 	const char *accel = getenv("PLUCK_ACCEL");

@@ -17,7 +17,7 @@
 #include "host/session/damage.h"
 #include "host/session/disks.h"
 #include "host/session/fill.h"
-#include "host/session/loop.h"
+#include "host/session/events.h"
 #include "host/session/state.h"
 #include "host/vm/console.h"
 #include "host/vm/vm.h"
@@ -71,7 +71,7 @@ struct machine {
 };
 
 struct broker {
-	struct loop loop;
+	struct events events;
 	const struct session_spec *spec;
 	char *name, *lib_dir;
 	int dir, live_fd;

@@ -22,7 +22,7 @@ static void drop(struct caller *c)
 		}
 	}
 	b->nr_callers--;
-	loop_remove(&b->loop, &c->watch);
+	events_remove(&b->events, &c->watch);
 	if (fd >= 0)
 		(void)close(fd);
 	free(c);
@@ -93,7 +93,7 @@ static void begin_wait(struct caller *c)
 		return;
 	}
 	c->waiting = true;
-	(void)loop_change(&b->loop, &c->watch, EPOLLRDHUP);
+	(void)events_change(&b->events, &c->watch, EPOLLRDHUP);
 	if (b->state == BROKER_READY)
 		callers_serve(b);
 	else
@@ -169,7 +169,7 @@ void callers_add(struct broker *b, int fd)
 	c->next = b->callers;
 	b->callers = c;
 	b->nr_callers++;
-	if (loop_add(&b->loop, &c->watch, EPOLLIN) < 0)
+	if (events_add(&b->events, &c->watch, EPOLLIN) < 0)
 		drop(c);
 }
 
@@ -196,7 +196,7 @@ static void hand_on(struct caller *c)
 	struct link_msg msg = { .type = LINK_CLIENT };
 	int fd = c->watch.fd;
 
-	loop_remove(&b->loop, &c->watch);
+	events_remove(&b->events, &c->watch);
 	if (control_send(fd, CONTROL_OK, 0, b->ticket, WIRE_TICKET_HEX, false) < 0) {
 		(void)close(fd);
 		drop(c);

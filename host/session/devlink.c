@@ -31,7 +31,7 @@ static void flush(struct broker *b)
 			broker_fail(b, r, "message to the device process: %s", err_name(r));
 	}
 	if (m->w_link.fd >= 0)
-		(void)loop_change(&b->loop, &m->w_link, EPOLLIN | (m->out ? EPOLLOUT : 0));
+		(void)events_change(&b->events, &m->w_link, EPOLLIN | (m->out ? EPOLLOUT : 0));
 }
 
 void devlink_send(struct broker *b, const struct link_msg *msg, int fd)
@@ -169,7 +169,7 @@ void devlink_event(struct watch *w, uint32_t events)
 		if (r == -EAGAIN)
 			return;
 		if (r == 0) {	/* the pidfd says the rest */
-			loop_remove(&b->loop, w);
+			events_remove(&b->events, w);
 			return;
 		}
 		bad = r < 0 ? err_name(r) : handle(b, &msg);

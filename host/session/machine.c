@@ -204,7 +204,7 @@ static void on_console(struct watch *w, uint32_t events)
 
 	(void)events;
 	if (vm_console_read(b->m.vm) == 0)
-		loop_remove(&b->loop, w);
+		events_remove(&b->events, w);
 }
 
 static void on_device_words(struct watch *w, uint32_t events)
@@ -213,7 +213,7 @@ static void on_device_words(struct watch *w, uint32_t events)
 
 	(void)events;
 	if (console_read(b->m.dev_err) == 0)
-		loop_remove(&b->loop, w);
+		events_remove(&b->events, w);
 }
 
 static void on_vm_exit(struct watch *w, uint32_t events)
@@ -222,7 +222,7 @@ static void on_vm_exit(struct watch *w, uint32_t events)
 	char text[ERR_TEXT_MAX - 64];
 
 	(void)events;
-	loop_remove(&b->loop, w);
+	events_remove(&b->events, w);
 	(void)vm_reason(b->m.vm, text, sizeof(text));
 	broker_fail(b, -EHOSTDOWN, "%s", text);
 }
@@ -233,7 +233,7 @@ static void on_device_exit(struct watch *w, uint32_t events)
 	char text[400];
 
 	(void)events;
-	loop_remove(&b->loop, w);
+	events_remove(&b->events, w);
 	/* What it said last comes before the news of its end. */
 	devlink_event(&b->m.w_link, EPOLLIN);
 	(void)console_read(b->m.dev_err);
@@ -246,7 +246,7 @@ static int watch(struct broker *b, struct watch *w, int fd, void (*fn)(struct wa
 	w->fd = fd;
 	w->fn = fn;
 	w->arg = b;
-	return loop_add(&b->loop, w, EPOLLIN);
+	return events_add(&b->events, w, EPOLLIN);
 }
 
 static int watch_all(struct broker *b, struct err *err)
@@ -329,7 +329,7 @@ void machine_stop(struct broker *b)
 	struct watch *const watches[] = { &m->w_link, &m->w_dev_exit, &m->w_dev_err, &m->w_console, &m->w_vm_exit, &m->w_fill };
 
 	for (size_t i = 0; i < sizeof(watches) / sizeof(*watches); i++)
-		loop_remove(&b->loop, watches[i]);
+		events_remove(&b->events, watches[i]);
 	vm_free(m->vm);
 	stop_device(m);
 	if (m->fill)

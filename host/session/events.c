@@ -1,38 +1,38 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "host/session/loop.h"
+#include "host/session/events.h"
 
 #include <errno.h>
 
-#define LOOP_EVENTS 32
+#define EVENTS_BATCH 32
 
-int loop_init(struct loop *l)
+int events_init(struct events *l)
 {
 	l->epfd = epoll_create1(EPOLL_CLOEXEC);
 	return l->epfd < 0 ? -errno : 0;
 }
 
-void loop_done(struct loop *l)
+void events_done(struct events *l)
 {
 	if (l->epfd >= 0)
 		(void)close(l->epfd);
 	l->epfd = -1;
 }
 
-int loop_add(struct loop *l, struct watch *w, uint32_t events)
+int events_add(struct events *l, struct watch *w, uint32_t events)
 {
 	struct epoll_event ev = { .events = events, .data.ptr = w };
 
 	return epoll_ctl(l->epfd, EPOLL_CTL_ADD, w->fd, &ev) < 0 ? -errno : 0;
 }
 
-int loop_change(struct loop *l, struct watch *w, uint32_t events)
+int events_change(struct events *l, struct watch *w, uint32_t events)
 {
 	struct epoll_event ev = { .events = events, .data.ptr = w };
 
 	return epoll_ctl(l->epfd, EPOLL_CTL_MOD, w->fd, &ev) < 0 ? -errno : 0;
 }
 
-void loop_remove(struct loop *l, struct watch *w)
+void events_remove(struct events *l, struct watch *w)
 {
 	if (w->fd < 0)
 		return;
@@ -41,10 +41,10 @@ void loop_remove(struct loop *l, struct watch *w)
 	l->dirty = true;
 }
 
-int loop_once(struct loop *l, int timeout_ms)
+int events_once(struct events *l, int timeout_ms)
 {
-	struct epoll_event ev[LOOP_EVENTS];
-	int n = epoll_wait(l->epfd, ev, LOOP_EVENTS, timeout_ms);
+	struct epoll_event ev[EVENTS_BATCH];
+	int n = epoll_wait(l->epfd, ev, EVENTS_BATCH, timeout_ms);
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
