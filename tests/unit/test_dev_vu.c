@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <linux/virtio_ring.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host/dev/vu/vu.h"
+
+#define RAM 0x10000u
+#define UVA UINT64_C(0x7f0000000000)
+#define SIZE 8u
+#define AVAIL 0x100u
+#define USED 0x200u
+
+static uint8_t ram[RAM] __attribute__((aligned(4096)));
+static struct vu_ram all = { .base = ram, .size_bytes = RAM };
+static struct vu_mem mem;
+static struct virtq q;
+static struct virtq_chain chain;
+
+/* two regions with a hole in the guest's view, next to each other in the file */
+static const struct vu_region regions[2] = { { 0, 0x8000, UVA, 0 }, { 0x100000, 0x8000, UVA + 0x100000, 0x8000 } };
+
+static void put16(uint32_t off, uint16_t v)
+{
+	memcpy(ram + off, &v, sizeof(v));
+}
+
+static uint16_t get16(uint32_t off)
+{
+	uint16_t v;
+
+	memcpy(&v, ram + off, sizeof(v));
+	return v;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(ram, 0, sizeof(ram));
+	mem = (struct vu_mem){ .ram = &all };
+	q = (struct virtq){ .mem = &mem, .size = SIZE, .indirect = true };
+	return vu_mem_set(&mem, regions, 2, NULL) < 0 || virtq_start(&q, UVA, UVA + AVAIL, UVA + USED, NULL) < 0;
+}
+
+static const struct {
+	const char *name;
+	struct vu_region r[2];
+	size_t nr;
+	int want;
+} tables[] = {
+	{ "none", { { 0 } }, 0, 0 },
+	{ "one", { { 0, RAM, UVA, 0 } }, 1, 0 },
+	{ "size 0", { { 0, 0, UVA, 0 } }, 1, -EPROTO },
+	{ "past the end", { { 0, RAM, UVA, 1 } }, 1, -EPROTO },
+	{ "offset wraps", { { 0, 0x1000, UVA, UINT64_MAX } }, 1, -EPROTO },
+	{ "gpa wraps", { { UINT64_MAX, 0x1000, UVA, 0 } }, 1, -EPROTO },
+	{ "uva wraps", { { 0, 0x1000, UINT64_MAX - 5, 0 } }, 1, -EPROTO },
+	{ "gpa overlap", { { 0, 0x2000, UVA, 0 }, { 0x1fff, 0x1000, UVA + RAM, 0x2000 } }, 2, -EPROTO },
+	{ "uva overlap", { { 0, 0x2000, UVA, 0 }, { 0x9000, 0x1000, UVA + 1, 0x2000 } }, 2, -EPROTO },
+	{ "too many", { { 0 } }, 9, -EPROTO },
+};
+
+static void test_mem(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
+		print_message("%s\n", tables[i].name);
+		assert_int_equal(vu_mem_set(&mem, tables[i].r, tables[i].nr, NULL), tables[i].want);
+	}
+	assert_int_equal(vu_mem_set(&mem, regions, 2, NULL), 0);
+	assert_ptr_equal(vu_mem_gpa(&mem, 0x7fff, 1), ram + 0x7fff);
+	assert_null(vu_mem_gpa(&mem, 0x7fff, 2));
+	assert_null(vu_mem_gpa(&mem, 0x8000, 1));
+	assert_ptr_equal(vu_mem_gpa(&mem, 0x100000, 0x8000), ram + 0x8000);
+	assert_null(vu_mem_gpa(&mem, 0x100000, UINT64_MAX));
+	assert_ptr_equal(vu_mem_uva(&mem, UVA + 0x107fff, 1), ram + 0xffff);
+	assert_null(vu_mem_uva(&mem, UVA - 1, 1));
+}
+
+#define OUT(a, l, nxt) { a, l, VRING_DESC_F_NEXT, nxt }
+#define OUT_END(a, l) { a, l, 0, 0 }
+#define IN(a, l, nxt) { a, l, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, nxt }
+#define IN_END(a, l) { a, l, VRING_DESC_F_WRITE, 0 }
+#define IND(a, l) { a, l, VRING_DESC_F_INDIRECT, 0 }
+
+static const struct {
+	const char *name;
+	struct vring_desc d[5];		/* also what indirect tables at 0 see */
+	uint16_t head, idx;
+	int want;
+	size_t out, in;
+} chains[] = {
+	{ "request", { OUT(0x1000, 16, 1), IN(0x100000, 512, 2), IN_END(0x2000, 1) }, 0, 1, 1, 16, 513 },
+	{ "write only", { IN_END(0x7ff0, 16) }, 0, 1, 1, 0, 16 },
+	{ "nothing there", { OUT_END(0, 1) }, 0, 0, 0, 0, 0 },
+	{ "head past the ring", { OUT_END(0, 1) }, SIZE, 1, -EPROTO, 0, 0 },
+	{ "index jumps", { OUT_END(0, 1) }, 0, SIZE + 1, -EPROTO, 0, 0 },
+	{ "index behind", { OUT_END(0, 1) }, 0, 0xffff, -EPROTO, 0, 0 },
+	{ "next past the ring", { OUT(0, 1, SIZE) }, 0, 1, -EPROTO, 0, 0 },
+	{ "loop", { OUT(0, 1, 1), OUT(0, 1, 0) }, 0, 1, -EPROTO, 0, 0 },
+	{ "self", { OUT(0, 1, 0) }, 0, 1, -EPROTO, 0, 0 },
+	{ "readable behind writable", { IN(0, 1, 1), OUT_END(0, 1) }, 0, 1, -EPROTO, 0, 0 },
+	{ "length 0", { OUT_END(0, 0) }, 0, 1, -EPROTO, 0, 0 },
+	{ "in the hole", { OUT_END(0x8000, 1) }, 0, 1, -EPROTO, 0, 0 },
+	{ "over the edge", { OUT_END(0x7fff, 2) }, 0, 1, -EPROTO, 0, 0 },
+	{ "address wraps", { OUT_END(UINT64_MAX, 2) }, 0, 1, -EPROTO, 0, 0 },
+	{ "indirect", { OUT(0x1000, 16, 1), IN_END(0x2000, 5), IND(0, 32) }, 2, 1, 1, 16, 5 },
+	{ "indirect, next past the table", { OUT(0x1000, 16, 1), IN_END(0x2000, 5), IND(0, 16) }, 2, 1, -EPROTO, 0, 0 },
+	{ "indirect of odd length", { OUT_END(0x1000, 16), IND(0, 17) }, 1, 1, -EPROTO, 0, 0 },
+	{ "indirect, empty", { OUT_END(0x1000, 16), IND(0, 0) }, 1, 1, -EPROTO, 0, 0 },
+	{ "indirect over the edge", { OUT_END(0, 1), IND(0x7ff0, 32) }, 1, 1, -EPROTO, 0, 0 },
+	{ "indirect with next", { { 0, 16, VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT, 1 }, OUT_END(0, 1) }, 0, 1, -EPROTO, 0, 0 },
+	{ "indirect inside", { OUT(0, 1, 1), IND(0, 16) }, 0, 1, -EPROTO, 0, 0 },
+	{ "indirect in indirect", { IND(0, 16) }, 0, 1, -EPROTO, 0, 0 },
+};
+
+static void test_chains(void **state)
+{
+	for (size_t i = 0; i < sizeof(chains) / sizeof(*chains); i++) {
+		print_message("%s\n", chains[i].name);
+		assert_int_equal(setup(state), 0);
+		memcpy(ram, chains[i].d, sizeof(chains[i].d));
+		put16(AVAIL + 4, chains[i].head);
+		put16(AVAIL + 2, chains[i].idx);
+		assert_int_equal(virtq_pop(&q, &chain, NULL), chains[i].want);
+		if (chains[i].want < 1)
+			continue;
+		assert_int_equal(chain.head, chains[i].head);
+		assert_int_equal(chain.out_bytes, chains[i].out);
+		assert_int_equal(chain.in_bytes, chains[i].in);
+		q.indirect = false;
+		virtq_unpop(&q);
+		assert_int_equal(virtq_pop(&q, &chain, NULL), chains[i].d[chains[i].head].flags & VRING_DESC_F_INDIRECT ? -EPROTO : 1);
+	}
+}
+
+/* The guest may offer again what it has not got back, but no more than the ring holds. */
+static void test_in_flight(void **state)
+{
+	const struct vring_desc d = OUT_END(0, 1);
+
+	(void)state;
+	memcpy(ram, &d, sizeof(d));
+	put16(AVAIL + 2, SIZE);
+	for (unsigned int i = 0; i < SIZE; i++)
+		assert_int_equal(virtq_pop(&q, &chain, NULL), 1);
+	assert_int_equal(virtq_pop(&q, &chain, NULL), 0);
+	put16(AVAIL + 2, SIZE + 1);
+	assert_int_equal(virtq_pop(&q, &chain, NULL), -EPROTO);
+	virtq_push(&q, 0, 7);
+	assert_int_equal(virtq_pop(&q, &chain, NULL), 1);
+	assert_int_equal(get16(USED + 2), 1);
+	assert_int_equal(get16(USED + 8), 7);
+}
+
+static void test_notify(void **state)
+{
+	const struct vring_desc d = OUT_END(0, 1);
+
+	for (int event = 0; event < 2; event++) {
+		assert_int_equal(setup(state), 0);
+		q.event_idx = event;
+		memcpy(ram, &d, sizeof(d));
+		assert_false(virtq_kicks_on(&q));
+		put16(AVAIL + 2, 3);
+		assert_true(virtq_kicks_on(&q));
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(virtq_pop(&q, &chain, NULL), 1);
+		assert_false(virtq_kicks_on(&q));
+		if (event)
+			assert_int_equal(get16(USED + 4 + 8 * SIZE), 3);
+		virtq_kicks_off(&q);
+		assert_int_equal(get16(USED), event ? 0 : VRING_USED_F_NO_NOTIFY);
+		virtq_push(&q, 0, 0);
+		assert_true(virtq_must_notify(&q));
+		assert_false(virtq_must_notify(&q));
+		/* suppressed: until used_event is passed, or by the flag */
+		put16(AVAIL + 4 + 2 * SIZE, 2);
+		put16(AVAIL, event ? 0 : VRING_AVAIL_F_NO_INTERRUPT);
+		virtq_push(&q, 0, 0);
+		assert_false(virtq_must_notify(&q));
+		put16(AVAIL, 0);
+		virtq_push(&q, 0, 0);
+		assert_true(virtq_must_notify(&q));
+	}
+}
+
+static const struct {
+	const char *name;
+	uint32_t size;
+	uint64_t desc, avail, used;
+	int want;
+} rings[] = {
+	{ "good", 8, UVA, UVA + AVAIL, UVA + USED, 0 },
+	{ "size 0", 0, UVA, UVA + AVAIL, UVA + USED, -EPROTO },
+	{ "size 6", 6, UVA, UVA + AVAIL, UVA + USED, -EPROTO },
+	{ "size 2048", 2048, UVA, UVA + AVAIL, UVA + USED, -EPROTO },
+	{ "unaligned table", 8, UVA + 8, UVA + AVAIL, UVA + USED, -EPROTO },
+	{ "unaligned used", 8, UVA, UVA + AVAIL, UVA + USED + 2, -EPROTO },
+	{ "table over the edge", 8, UVA + 0x7f90, UVA + AVAIL, UVA + USED, -EPROTO },
+	{ "avail outside", 8, UVA, 0, UVA + USED, -EPROTO },
+	{ "used over the edge", 8, UVA, UVA + AVAIL, UVA + 0x7fbc, -EPROTO },
+};
+
+static void test_rings(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(rings) / sizeof(*rings); i++) {
+		struct virtq r = { .mem = &mem, .size = (uint16_t)rings[i].size };
+
+		print_message("%s\n", rings[i].name);
+		assert_int_equal(virtq_start(&r, rings[i].desc, rings[i].avail, rings[i].used, NULL), rings[i].want);
+		assert_int_equal(virtq_running(&r), rings[i].want == 0);
+	}
+}
+
+static void test_fd(void **state)
+{
+	int fd = memfd_create("ram", MFD_CLOEXEC), other = memfd_create("ram", MFD_CLOEXEC);
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(fstat(fd, &st), 0);
+	all.dev = st.st_dev;
+	all.ino = st.st_ino;
+	assert_int_equal(vu_mem_check_fd(&mem, fd, NULL), 0);
+	assert_int_equal(vu_mem_check_fd(&mem, other, NULL), -EPROTO);
+	(void)close(fd);
+	(void)close(other);
+}
+
+static const struct {
+	const char *name;
+	uint32_t header[3];
+	uint8_t payload[24];
+	size_t fds;
+	int want;
+} messages[] = {
+	{ "GET_FEATURES", { VU_GET_FEATURES, 1, 0 }, { 0 }, 0, 0 },
+	{ "needs a reply", { VU_SET_OWNER, 9, 0 }, { 0 }, 0, 0 },
+	{ "version 0", { VU_GET_FEATURES, 0, 0 }, { 0 }, 0, -EPROTO },
+	{ "a reply", { VU_GET_FEATURES, 5, 0 }, { 0 }, 0, -EPROTO },
+	{ "unknown flag", { VU_GET_FEATURES, 17, 0 }, { 0 }, 0, -EPROTO },
+	{ "request 0", { 0, 1, 0 }, { 0 }, 0, -EPROTO },
+	{ "SET_LOG_BASE", { 6, 1, 8 }, { 0 }, 0, -EPROTO },
+	{ "request 1000", { 1000, 1, 0 }, { 0 }, 0, -EPROTO },
+	{ "payload where none belongs", { VU_GET_FEATURES, 1, 8 }, { 0 }, 0, -EPROTO },
+	{ "short payload", { VU_SET_FEATURES, 1, 7 }, { 0 }, 0, -EPROTO },
+	{ "descriptor where none belongs", { VU_SET_FEATURES, 1, 8 }, { 0 }, 1, -EPROTO },
+	{ "kick", { VU_SET_VRING_KICK, 1, 8 }, { 0 }, 1, 0 },
+	{ "kick without descriptor", { VU_SET_VRING_KICK, 1, 8 }, { 0 }, 0, -EPROTO },
+	{ "call, none", { VU_SET_VRING_CALL, 1, 8 }, { 1, 1 }, 0, 0 },
+	{ "config", { VU_GET_CONFIG, 1, 20 }, { 0, 0, 0, 0, 8 }, 0, 0 },
+	{ "config past the end", { VU_GET_CONFIG, 1, 20 }, { 249, 0, 0, 0, 8 }, 0, -EPROTO },
+	{ "config shorter than it says", { VU_GET_CONFIG, 1, 19 }, { 0, 0, 0, 0, 8 }, 0, -EPROTO },
+	{ "config huge", { VU_GET_CONFIG, 1, 12 }, { 0, 0, 0, 0, 255, 255, 255, 255 }, 0, -EPROTO },
+	{ "memory table, regions missing", { VU_SET_MEM_TABLE, 1, 8 }, { 1 }, 1, -EPROTO },
+	{ "memory table, too many", { VU_SET_MEM_TABLE, 1, 8 }, { 9 }, 0, -EPROTO },
+	{ "memory table, empty", { VU_SET_MEM_TABLE, 1, 8 }, { 0 }, 0, 0 },
+	{ "size over the limit", { VU_SET_CONFIG, 1, 100000 }, { 0 }, 0, -EPROTO },
+};
+
+static void test_messages(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(messages) / sizeof(*messages); i++) {
+		uint8_t raw[12 + 24];
+		size_t len = messages[i].header[2] <= 24 ? messages[i].header[2] : 24;
+		struct vu_msg m;
+
+		print_message("%s\n", messages[i].name);
+		memcpy(raw, messages[i].header, 12);
+		memcpy(raw + 12, messages[i].payload, 24);
+		assert_int_equal(vu_msg_parse(raw, 12 + len, messages[i].fds, &m, NULL), messages[i].want);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_mem, setup),	cmocka_unit_test_setup(test_chains, setup),
+		cmocka_unit_test_setup(test_in_flight, setup),	cmocka_unit_test_setup(test_notify, setup),
+		cmocka_unit_test_setup(test_rings, setup),	cmocka_unit_test_setup(test_fd, setup),
+		cmocka_unit_test(test_messages),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
