@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/lib/vsock_guest.h"
+
+static struct vg g;
+static uint8_t bytes[65536];
+
+static int setup(void **state)
+{
+	(void)state;
+	vg_init(&g);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	vg_fini(&g);
+	return 0;
+}
+
+static void post(unsigned int n)
+{
+	while (n--)
+		assert_int_equal(vg_post(&g, NULL), 0);
+}
+
+/* A client joined to guest port 807; its REQUEST has been received. */
+static int client(struct vsock_hdr *ret_request)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	post(1);
+	vsock_client(&g.v, pair[1], 807, 77);
+	assert_non_null(vg_received(&g, ret_request));
+	assert_int_equal(ret_request->op, VIRTIO_VSOCK_OP_REQUEST);
+	assert_int_equal(ret_request->dst_port, 807);
+	assert_int_equal(ret_request->src_cid, 2);
+	return pair[0];
+}
+
+static struct vsock_hdr answer(const struct vsock_hdr *to, uint16_t op)
+{
+	return (struct vsock_hdr){ .src_cid = VG_CID, .dst_cid = 2, .src_port = to->dst_port, .dst_port = to->src_port,
+				   .type = 1, .op = op, .buf_alloc = 1 << 18 };
+}
+
+static int open_client(struct vsock_hdr *ret)
+{
+	struct vsock_hdr request;
+	int fd = client(&request);
+
+	*ret = answer(&request, VIRTIO_VSOCK_OP_RESPONSE);
+	assert_int_equal(vg_send(&g, ret, NULL, 0, NULL), 0);
+	return fd;
+}
+
+static int send_op(struct vsock_hdr *h, uint16_t op, uint32_t len, struct err *err)
+{
+	h->op = op;
+	h->len = len;
+	return vg_send(&g, h, bytes, len, err);
+}
+
+static void expect_op(uint16_t op)
+{
+	struct vsock_hdr h;
+
+	assert_non_null(vg_received(&g, &h));
+	assert_int_equal(h.op, op);
+}
+
+static void expect_link(uint32_t type)
+{
+	struct link_msg m;
+
+	assert_int_equal(link_recv(g.link[1], &m, NULL, 0, NULL), 1);
+	assert_int_equal(m.type, type);
+	if (type == LINK_CLIENT_DONE || type == LINK_CLIENT_FAILED)
+		assert_int_equal(m.client.id, 77);
+}
+
+static void lie_none(struct vsock_hdr *h)
+{
+	h->fwd_cnt = 0;
+}
+
+static void lie_cid(struct vsock_hdr *h)
+{
+	h->src_cid = 4;
+}
+
+static void lie_op(struct vsock_hdr *h)
+{
+	h->op = 9;
+	h->len = 0;
+}
+
+static void lie_len(struct vsock_hdr *h)
+{
+	h->len++;
+}
+
+static void lie_huge(struct vsock_hdr *h)
+{
+	h->len = UINT32_MAX;
+}
+
+static void lie_fwd(struct vsock_hdr *h)
+{
+	h->fwd_cnt = 1;
+}
+
+static void lie_len_of_update(struct vsock_hdr *h)
+{
+	h->op = VIRTIO_VSOCK_OP_CREDIT_UPDATE;
+}
+
+static const struct {
+	const char *name;
+	void (*change)(struct vsock_hdr *h);
+	const char *text;
+} violations[] = {
+	{ "none", lie_none, NULL },	   { "src_cid", lie_cid, "src_cid" },
+	{ "op", lie_op, "op 9" },	   { "length", lie_len, "len 101 in a buffer" },
+	{ "huge length", lie_huge, "len" }, { "fwd_cnt", lie_fwd, "fwd_cnt" },
+	{ "length of an update", lie_len_of_update, "len 100 with op 6" },
+};
+
+static void test_violations(void **state)
+{
+	for (size_t i = 0; i < sizeof(violations) / sizeof(*violations); i++) {
+		struct err err = ERR_INIT;
+		struct vsock_hdr h;
+		int fd, r;
+
+		print_message("%s\n", violations[i].name);
+		fd = open_client(&h);
+		h.op = VIRTIO_VSOCK_OP_RW;
+		h.len = 100;
+		violations[i].change(&h);
+		r = vg_send(&g, &h, bytes, i == 2 ? 0 : 100, &err);
+		assert_int_equal(r, violations[i].text ? -EPROTO : 0);
+		if (violations[i].text)
+			assert_non_null(strstr(err.text, violations[i].text));
+		(void)close(fd);
+		(void)teardown(state);
+		(void)setup(state);
+	}
+}
+
+/* 256 KiB of credit and not a byte more, however slow the client is; then as much again as it reads. */
+static void test_credit_from_guest(void **state)
+{
+	struct err err = ERR_INIT;
+	struct vsock_hdr h;
+	uint32_t taken = 0;
+	ssize_t n;
+	int fd = open_client(&h);
+
+	(void)state;
+	/* without a receive buffer no update reaches the guest, so the credit stays where it was */
+	while (taken + sizeof(bytes) <= VSOCK_BUF_BYTES) {
+		assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_RW, sizeof(bytes), NULL), 0);
+		taken += sizeof(bytes);
+	}
+	assert_int_equal(taken, VSOCK_BUF_BYTES);
+	for (uint32_t got = 0; got < taken; got += (uint32_t)n) {
+		n = read(fd, bytes, sizeof(bytes));
+		assert_true(n > 0);
+		vg_turn(&g);
+	}
+	post(1);
+	assert_non_null(vg_received(&g, &h));
+	assert_int_equal(h.op, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+	assert_int_equal(h.fwd_cnt, taken);
+	assert_int_equal(h.buf_alloc, VSOCK_BUF_BYTES);
+	h = answer(&h, 0);
+	for (taken = 0; taken < VSOCK_BUF_BYTES; taken += sizeof(bytes))
+		assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_RW, sizeof(bytes), NULL), 0);
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_RW, 1, &err), -EPROTO);
+	assert_non_null(strstr(err.text, "credit"));
+	(void)close(fd);
+}
+
+/* The guest's credit is never exceeded, and only what fits into its buffer goes into a packet. */
+static void test_credit_to_guest(void **state)
+{
+	struct vsock_hdr h, got;
+	int fd = open_client(&h);
+
+	(void)state;
+	h.buf_alloc = 5000;
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0, NULL), 0);
+	assert_int_equal(send(fd, bytes, 20000, 0), 20000);
+	vg_turn(&g);
+	post(4);
+	assert_non_null(vg_received(&g, &got));
+	assert_int_equal(got.op, VIRTIO_VSOCK_OP_RW);
+	assert_int_equal(got.len, VG_BUF - VSOCK_HDR_BYTES);
+	assert_non_null(vg_received(&g, &got));
+	assert_int_equal(got.len, 5000 - (VG_BUF - VSOCK_HDR_BYTES));
+	expect_op(VIRTIO_VSOCK_OP_CREDIT_REQUEST);
+	assert_null(vg_received(&g, &got));
+	h.fwd_cnt = 5000;
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0, NULL), 0);
+	assert_non_null(vg_received(&g, &got));
+	assert_int_equal(got.op, VIRTIO_VSOCK_OP_RW);
+	/* an older count that was overtaken is no lie */
+	h.fwd_cnt = 4000;
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0, NULL), 0);
+	(void)close(fd);
+}
+
+/* What the guest has sent before it closed reaches a client that reads late, and then the end. */
+static void test_data_before_shutdown(void **state)
+{
+	struct vsock_hdr h, got;
+	size_t total = 0;
+	ssize_t n;
+	int fd = open_client(&h);
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_RW, sizeof(bytes), NULL), 0);
+	h.flags = 3;
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_SHUTDOWN, 0, NULL), 0);
+	post(2);
+	assert_non_null(vg_received(&g, &got));
+	assert_int_equal(got.op, VIRTIO_VSOCK_OP_RST);
+	while ((n = read(fd, bytes, 4096)) != 0) {
+		if (n < 0)
+			assert_int_equal(errno, EAGAIN);
+		else
+			total += (size_t)n;
+		vg_turn(&g);
+	}
+	assert_int_equal(total, 4 * sizeof(bytes));
+	expect_link(LINK_CLIENT_DONE);
+	(void)close(fd);
+}
+
+static void test_half_close(void **state)
+{
+	struct vsock_hdr h, got;
+	int fd = open_client(&h);
+
+	(void)state;
+	assert_int_equal(send(fd, "bye", 3, 0), 3);
+	(void)shutdown(fd, SHUT_WR);
+	vg_turn(&g);
+	post(3);
+	expect_op(VIRTIO_VSOCK_OP_RW);
+	assert_non_null(vg_received(&g, &got));
+	assert_int_equal(got.op, VIRTIO_VSOCK_OP_SHUTDOWN);
+	assert_int_equal(got.flags, VIRTIO_VSOCK_SHUTDOWN_SEND);
+	/* the guest goes on sending, then ends too */
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_RW, 10, NULL), 0);
+	assert_int_equal(read(fd, bytes, 100), 10);
+	h.flags = VIRTIO_VSOCK_SHUTDOWN_SEND;
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_SHUTDOWN, 0, NULL), 0);
+	assert_int_equal(read(fd, bytes, 100), 0);
+	expect_op(VIRTIO_VSOCK_OP_RST);
+	expect_link(LINK_CLIENT_DONE);
+	(void)close(fd);
+}
+
+static void test_refused(void **state)
+{
+	struct vsock_hdr request, h;
+	int fd = client(&request);
+
+	(void)state;
+	h = answer(&request, VIRTIO_VSOCK_OP_RST);
+	assert_int_equal(vg_send(&g, &h, NULL, 0, NULL), 0);
+	expect_link(LINK_CLIENT_FAILED);
+	assert_int_equal(read(fd, bytes, 1), 0);
+	(void)close(fd);
+}
+
+static void test_guest_connects(void **state)
+{
+	struct vsock_hdr h = { .src_cid = VG_CID, .dst_cid = 2, .src_port = 5, .dst_port = 4711, .type = 1, .op = 1, .buf_alloc = 999 }, got;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	post(6);
+	assert_int_equal(vg_send(&g, &h, NULL, 0, NULL), 0);
+	assert_non_null(vg_received(&g, &got));
+	assert_int_equal(got.op, VIRTIO_VSOCK_OP_RST);
+	assert_int_equal(got.src_port, 4711);
+	assert_int_equal(got.dst_port, 5);
+	h.dst_port = 808;
+	assert_int_equal(vg_send(&g, &h, NULL, 0, NULL), 0);
+	expect_op(VIRTIO_VSOCK_OP_RESPONSE);
+	memcpy(bytes, "READY 1\n", 8);
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_RW, 8, NULL), 0);
+	expect_link(LINK_AGENT);
+	h.src_port = 6;	/* once only */
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_REQUEST, 0, NULL), 0);
+	expect_op(VIRTIO_VSOCK_OP_RST);
+	h.src_port = 5;
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_RW, 8, &err), -EPROTO);
+	assert_non_null(strstr(err.text, "READY 1"));
+}
+
+/* Resets for packets that belong to nothing are bounded, also when the guest gives no buffers. */
+static void test_strays(void **state)
+{
+	struct vsock_hdr h = { .src_cid = VG_CID, .dst_cid = 2, .src_port = 5, .dst_port = 9, .type = 1, .op = VIRTIO_VSOCK_OP_RW };
+
+	(void)state;
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(vg_send(&g, &h, NULL, 0, NULL), 0);
+	assert_int_equal(g.v.nr_strays, VSOCK_STRAYS);
+	post(10);
+	assert_int_equal(g.v.nr_strays, VSOCK_STRAYS - 10);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_violations), T(test_credit_from_guest), T(test_credit_to_guest), T(test_data_before_shutdown),
+		T(test_half_close), T(test_refused), T(test_guest_connects), T(test_strays),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
