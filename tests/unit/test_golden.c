@@ -47,10 +47,9 @@ static int setup(void **state)
 		return 0;
 	unpacked = true;
 	run("cd %s && for s in plain encrypted; do zstd -dcq --long=27 %s/stores/$s.tar.zst | tar xf - --no-same-owner; "
-	    "zstd -dcq %s/stores/$s.contents.jsonl.zst >$s.contents; "
-	    "zstd -dcq %s/stores/$s.indexes.jsonl.zst >$s.indexes; done", dir, golden, golden, golden);
-	run("cd %s && mkdir expect && for s in plain encrypted; do zstd -dcq %s/expect/$s.tar.zst | tar xf - -C expect; done", dir,
-	    golden);
+	    "zstd -dcq %s/stores/$s.contents.jsonl.zst >$s.contents; done", dir, golden, golden);
+	run("cd %s && for s in server-0.8.9 server-1.1.14 server-4.2.3; do zstd -dcq --long=27 %s/old/stores/$s.tar.zst | tar xf - "
+	    "--no-same-owner; zstd -dcq %s/old/stores/$s.contents.jsonl.zst >$s.contents; done", dir, golden, golden);
 	return 0;
 }
 
@@ -78,7 +77,7 @@ static void load_key(const char *name, const char *pass, struct crypt_key *k)
 	char path[512];
 	size_t len;
 
-	(void)snprintf(path, sizeof(path), "%s/keys/%s", golden, name);
+	(void)snprintf(path, sizeof(path), "%s/%s", golden, name);
 	assert_int_equal(io_read_file(-1, path, KEY_FILE_MAX, &text, &len), 0);
 	assert_int_equal(key_load(text, len, pass, pass ? strlen(pass) : 0, k, NULL), 0);
 }
@@ -170,7 +169,12 @@ static int open_with_keys(struct store *st, const char *ns, const char *name, co
 {
 	int r = snapshot_open(st, ns, name, ret, e);
 
-	for (size_t i = 0; i < nr && (r == -ENOKEY || r == -EKEYREJECTED); i++)
+	/* Old manifests do not name their key. */
+	if (r == 0 && (*ret)->manifest->has_signature && !(*ret)->manifest->has_fp) {
+		snapshot_close(*ret);
+		r = -ENOKEY;
+	}
+	for (size_t i = 0; i < nr && (r == -ENOKEY || r == -EKEYREJECTED || r == -EBADMSG); i++)
 		r = snapshot_open_key(st, ns, name, &keys[i], ret, e);
 	return r;
 }
@@ -250,12 +254,35 @@ static void test_encrypted(void **state)
 	(void)state;
 	if (!have_golden())
 		return;
-	load_key("scrypt.json", "golden pass", &keys[0]);
-	load_key("pbkdf2.json", "golden pass", &keys[1]);
-	load_key("none.json", NULL, &keys[2]);
+	load_key("keys/scrypt.json", "golden pass", &keys[0]);
+	load_key("keys/pbkdf2.json", "golden pass", &keys[1]);
+	load_key("keys/none.json", NULL, &keys[2]);
 	seen_images = 0;
 	check_store("encrypted", keys, 3);
 	assert_true(seen_images >= 4);
+}
+
+/* Written by the servers and clients 0.8.9 to 3.4.8. */
+static void test_old(void **state)
+{
+	static const char *const versions[] = { "0.8.9", "1.1.14", "2.4.7", "3.2.5", "3.4.8" };
+	struct crypt_key keys[10];
+	char name[64];
+
+	(void)state;
+	if (!have_golden())
+		return;
+	for (size_t i = 0; i < 5; i++) {
+		(void)snprintf(name, sizeof(name), "old/keys/%s-scrypt.json", versions[i]);
+		load_key(name, "old pass", &keys[2 * i]);
+		(void)snprintf(name, sizeof(name), "old/keys/%s-none.json", versions[i]);
+		load_key(name, NULL, &keys[2 * i + 1]);
+	}
+	seen_images = 0;
+	check_store("server-0.8.9", keys, 10);
+	check_store("server-1.1.14", keys, 10);
+	check_store("server-4.2.3", keys, 10);
+	assert_true(seen_images >= 10);
 }
 
 int main(void)
@@ -263,6 +290,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_encrypted),
+		cmocka_unit_test(test_old),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

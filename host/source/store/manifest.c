@@ -302,7 +302,7 @@ static int check_signature(const struct manifest *m, const struct crypt_key *key
 		return err_set(err, buf_ok(&text), "manifest");
 	if (crypt_key_sign(key, text.data, text.len, sig) == 0 && !CRYPTO_memcmp(sig, m->signature, sizeof(sig)))
 		return 0;
-	return err_text(err, -EBADMSG, "wrong signature in manifest");
+	return err_text(err, -EBADMSG, "wrong signature in manifest: it was changed, or made with another key");
 }
 
 int manifest_check_key(const struct manifest *m, const struct crypt_key *key, struct err *err)
