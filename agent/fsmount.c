@@ -92,7 +92,8 @@ static int mount_device(struct agent *a, const char *dev, const char *at, struct
 		return err_text(err, -ENODEV, "%s is not a file system", p.type);
 	if (!fstype_in_kernel(fs->driver))
 		return err_text(err, -ENODEV, "the VM's kernel cannot read %s", p.type);
-	set_read_only(dev);
+	if (a->is_init)		/* run by hand on loop devices, it would stick to them */
+		set_read_only(dev);
 	if (!strcmp(fs->type, "btrfs"))
 		btrfs_scan_members(a, dev);
 	if (mkdir(at, 0700) < 0 && errno != EEXIST)
