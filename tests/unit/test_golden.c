@@ -12,15 +12,18 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <openssl/evp.h>
 
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "host/source/store/blob.h"
 #include "host/source/store/chunk.h"
 #include "host/source/store/digest.h"
 #include "host/source/store/index_dynamic.h"
+#include "host/source/store/index_fixed.h"
 #include "host/source/store/priv.h"
 
 static char dir[] = "/tmp/pluck-golden-XXXXXX";
@@ -285,12 +288,71 @@ static void test_old(void **state)
 	assert_true(seen_images >= 10);
 }
 
+/* A manifest for an index of a third-party writer, which made none: plain JSON in a plain blob. */
+static void write_manifest(const char *snapshot, const struct index_fixed *x)
+{
+	CLEANUP_BUF struct buf blob = BUF_INIT, json = BUF_INIT;
+	struct blob_codec *c = blob_codec_new();
+	CLEANUP_CLOSE int fd = -1;
+	char path[330], csum[65];
+
+	digest_to_hex(x->csum, csum);
+	buf_fmt(&json, "{\"backup-type\":\"vm\",\"backup-id\":\"1\",\"backup-time\":0,\"files\":[{\"filename\":\"disk.img.fidx\","
+		"\"size\":%llu,\"csum\":\"%s\"}]}", (unsigned long long)x->size_bytes, csum);
+	assert_int_equal(blob_encode(c, json.data, json.len, &blob), 0);
+	blob_codec_free(c);
+	(void)snprintf(path, sizeof(path), "%s/index.json.blob", snapshot);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	assert_int_equal(io_write_full(fd, blob.data, blob.len), 0);
+}
+
+/* Chunks of 64 KiB, frames with checksum and single segment, a last chunk that is half, one of zeros. */
+static void test_third_party(void **state)
+{
+	CLEANUP_FREE char *file = NULL, *disk = NULL;
+	char base[100], path[300];
+	struct index_fixed x;
+	struct snapshot *sn;
+	struct store *st;
+	struct source *s;
+	size_t len, disk_len;
+	uint8_t *p;
+
+	(void)state;
+	if (!have_golden())
+		return;
+	(void)snprintf(base, sizeof(base), "%s/go", dir);
+	run("mkdir -p %s/vm/1/1970-01-01T00:00:00Z && cd %s && zstd -dcq --long=27 %s/go-pxar/datastore.tar.zst | tar xf - "
+	    "--no-same-owner && mv disk.img.fidx vm/1/*/ && zstd -dcq %s/go-pxar/datastore-disk.img.zst >disk", base, base, golden,
+	    golden);
+	(void)snprintf(path, sizeof(path), "%s/disk", base);
+	assert_int_equal(io_read_file(-1, path, 64 << 20, &disk, &disk_len), 0);
+	(void)snprintf(path, sizeof(path), "%s/vm/1/1970-01-01T00:00:00Z/disk.img.fidx", base);
+	assert_int_equal(io_read_file(-1, path, 64 << 20, &file, &len), 0);
+	assert_int_equal(index_fixed_parse(file, len, &x, NULL), 0);
+	*strrchr(path, '/') = 0;
+	write_manifest(path, &x);
+	assert_int_equal(store_open(base, &st, NULL), 0);
+	assert_int_equal(snapshot_open(st, "", "vm/1/1970-01-01T00:00:00Z", &sn, NULL), 0);
+	assert_int_equal(snapshot_open_image(sn, "disk.img.fidx", &s, NULL), 0);
+	assert_int_equal(s->unit_bytes, 65536);
+	assert_int_equal(s->size_bytes, disk_len);
+	p = malloc(disk_len);
+	assert_int_equal(source_read_at(s, p, disk_len, 0, NULL), 0);
+	assert_memory_equal(p, disk, disk_len);
+	free(p);
+	source_close(s);
+	snapshot_close(sn);
+	store_close(st);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_encrypted),
 		cmocka_unit_test(test_old),
+		cmocka_unit_test(test_third_party),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
