@@ -135,7 +135,7 @@ static struct blk *get_slot(struct dev *d, uint32_t slot, struct err *err)
 {
 	if (slot < d->nr_blk)
 		return &d->blk[slot];
-	(void)err_text(err, -EPROTO, "link: slot %u", slot);
+	(void)err_text(err, -EPROTO, "slot %u", slot);
 	return NULL;
 }
 
@@ -159,7 +159,7 @@ static int handle(struct dev *d, const struct link_msg *m, int fd, struct err *e
 		d->loop.stop = true;
 		return 0;
 	default:
-		(void)err_text(err, -EPROTO, "link: message %u", m->type);
+		(void)err_text(err, -EPROTO, "message %u", m->type);
 	}
 	if (fd >= 0)
 		(void)close(fd);
