@@ -45,7 +45,8 @@ void broker_fail(struct broker *b, int code, const char *fmt, ...)
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	err_text(&b->reason, code, "%s", text);
-	b->linger_until_ms = b->state == BROKER_READY ? broker_now_ms() + BROKER_LINGER_MS : 0;
+	b->was_ready = b->state == BROKER_READY;
+	b->linger_until_ms = broker_now_ms() + (b->was_ready ? BROKER_LINGER_MS : BROKER_BOOT_LINGER_MS);
 	b->state = BROKER_FAILED;
 }
 
@@ -132,7 +133,7 @@ static int run_timers(struct broker *b)
 			b->state = BROKER_END;
 	} else if (b->state == BROKER_FAILED) {
 		due = b->linger_until_ms;
-		if (due <= now)
+		if (due <= now || (!b->was_ready && !b->nr_callers))
 			b->state = BROKER_END;
 	}
 	if (due < next)
@@ -341,6 +342,7 @@ int session_main(int spec_fd, int ready_fd)
 
 	log_open(STDERR_FILENO, "pluck session: ");
 	(void)prctl(PR_SET_DUMPABLE, 0);
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	(void)setrlimit(RLIMIT_CORE, &none);
 	(void)umask(077);
 	(void)signal(SIGPIPE, SIG_IGN);

@@ -27,6 +27,7 @@
 #define BROKER_BOOT_MS 60000		/* TCG on a busy host */
 #define BROKER_KVM_MS 8000		/* then TCG */
 #define BROKER_LINGER_MS 3000		/* after a failure, to say why */
+#define BROKER_BOOT_LINGER_MS 500	/* to a caller whose request is still under way */
 #define BROKER_CACHE_BYTES (256u << 20)
 #define BROKER_CACHE_SLOTS_MIN 16
 #define BROKER_THREADS 2
@@ -78,6 +79,7 @@ struct broker {
 	char hash[STATE_HASH_LEN + 1];
 	char ticket[WIRE_TICKET_HEX + 1];
 	enum broker_state state;
+	bool was_ready;		/* failed after the agent had answered */
 	const char *phase;
 	struct err reason;	/* why it failed */
 	int64_t start_ms, idle_since_ms, linger_until_ms;

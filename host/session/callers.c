@@ -87,6 +87,10 @@ static void begin_wait(struct caller *c)
 	struct broker *b = c->b;
 
 	/* A new call wants a new VM, not the story of the old one: it comes again when we are gone. */
+	if (b->state == BROKER_FAILED && !b->was_ready) {
+		answer_reason(c);
+		return;
+	}
 	if (b->state >= BROKER_FAILED) {
 		b->state = BROKER_END;
 		drop(c);

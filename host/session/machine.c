@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,8 +13,10 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -75,14 +78,34 @@ static int make_cache(struct machine *m, uint32_t unit_max, struct err *err)
 	return 0;
 }
 
+/* Who the device process is to be. It needs no file, so that root's becomes the jail's user, if that one may run us. */
+struct device_user {
+	bool drop;
+	uid_t uid;
+	gid_t gid;
+};
+
+static struct device_user device_user(void)
+{
+	struct device_user u = { .drop = geteuid() == 0 };
+	struct stat st;
+
+	vm_jail_user(&u.uid, &u.gid);
+	if (u.drop && (stat("/proc/self/exe", &st) < 0 || (st.st_mode & 05) != 05))
+		u.drop = false;
+	return u;
+}
+
 /* Between fork and exec. */
-static void __attribute__((noreturn)) run_device(int link_fd, int null_fd, int err_fd, pid_t parent)
+static void __attribute__((noreturn)) run_device(int link_fd, int null_fd, int err_fd, pid_t parent, const struct device_user *u)
 {
 	static char *const argv[] = { (char *)(uintptr_t)"pluck", (char *)(uintptr_t)"__device", NULL };
 	sigset_t none;
 
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	if (u->drop && (setgroups(0, NULL) < 0 || setresgid(u->gid, u->gid, u->gid) < 0 || setresuid(u->uid, u->uid, u->uid) < 0))
+		_exit(125);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		_exit(126);
 	/* All three are above 3: the first descriptors of a session are its stdio and what it was started with. */
@@ -106,6 +129,7 @@ static int above_stdio(int fd)
 static int start_device(struct machine *m, struct err *err)
 {
 	CLEANUP_CLOSE int theirs = -1, null_fd = -1, err_fd = -1;
+	const struct device_user user = device_user();
 	pid_t parent = getpid();
 	int sv[2], errs[2];
 
@@ -124,7 +148,7 @@ static int start_device(struct machine *m, struct err *err)
 	if (m->dev_pid < 0)
 		return err_set(err, -errno, "start the device process");
 	if (m->dev_pid == 0)
-		run_device(theirs, null_fd, err_fd, parent);
+		run_device(theirs, null_fd, err_fd, parent, &user);
 	m->dev_pidfd = (int)syscall(SYS_pidfd_open, m->dev_pid, 0);
 	if (m->dev_pidfd < 0)
 		return err_set(err, -errno, "watch the device process");
@@ -323,6 +347,21 @@ static void stop_device(struct machine *m)
 		;
 }
 
+/* What bubblewrap leaves when it is killed becomes our child (we are its subreaper). */
+static void reap_orphans(void)
+{
+	const struct timespec nap = { .tv_nsec = 2000000 };
+
+	for (int waited = 0; waited < MACHINE_STOP_MS; waited += 2) {
+		pid_t pid = waitpid(-1, NULL, WNOHANG);
+
+		if (pid < 0 && errno != EINTR)
+			return;
+		if (pid == 0)
+			(void)nanosleep(&nap, NULL);
+	}
+}
+
 void machine_stop(struct broker *b)
 {
 	struct machine *m = &b->m;
@@ -332,6 +371,7 @@ void machine_stop(struct broker *b)
 		events_remove(&b->events, watches[i]);
 	vm_free(m->vm);
 	stop_device(m);
+	reap_orphans();
 	if (m->fill)
 		fill_free(m->fill, devlink_drop_job);
 	while (m->out) {

@@ -20,6 +20,7 @@
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "host/vm/vm.h"
 
 #define JAIL_NOBODY 65534
 #define JAIL_USER "pluck"
@@ -32,7 +33,7 @@ static const char *const jail_args[] = {
 	"--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/urandom", "/dev/urandom",
 };
 
-void jail_user(uid_t *ret_uid, gid_t *ret_gid)
+void vm_jail_user(uid_t *ret_uid, gid_t *ret_gid)
 {
 	const struct passwd *pw;
 
@@ -50,7 +51,7 @@ int jail_give(int fd, mode_t mode)
 	uid_t uid;
 	gid_t gid;
 
-	jail_user(&uid, &gid);
+	vm_jail_user(&uid, &gid);
 	if (fchmod(fd, mode) < 0)
 		return -errno;
 	if (uid != geteuid() && fchown(fd, uid, gid) < 0)
@@ -179,7 +180,7 @@ int jail_start(const struct jail *j, pid_t *ret, struct err *err)
 	argv[at++] = "--";
 	for (size_t i = 0; i < nr; i++)
 		argv[at++] = j->argv[i];
-	jail_user(&s.uid, &s.gid);
+	vm_jail_user(&s.uid, &s.gid);
 	s.null_fd = null_fd;
 	s.args_fd = args_fd;
 	s.bwrap = bwrap;

@@ -29,9 +29,6 @@ struct jail {
 	bool kvm;		/* /dev/kvm is there too */
 };
 
-/** jail_user() - whom QEMU runs as: ourselves, or for root the user "pluck", else nobody (65534). */
-void jail_user(uid_t *ret_uid, gid_t *ret_gid);
-
 /** jail_give() - let the jail's user open the file behind a descriptor of ours anew with @mode (0400 or 0600). Return: 0; negative errno. */
 int jail_give(int fd, mode_t mode);
 

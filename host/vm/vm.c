@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "host/vm/console.h"
@@ -153,7 +154,7 @@ static int open_image(const char *dir, const char *name, struct err *err)
 		return err_set(err, -errno, "open '%s'", path);
 	if (!S_ISREG(st.st_mode))
 		return err_text(err, -EINVAL, "'%s' is no file", path);
-	jail_user(&uid, &gid);
+	vm_jail_user(&uid, &gid);
 	if ((st.st_mode & S_IROTH) || (uid == geteuid() && st.st_uid == uid))
 		return TAKE_FD(fd);
 	r = io_read_file(AT_FDCWD, path, VM_IMAGE_MAX, &data, &len);
@@ -229,15 +230,22 @@ static void add_devices(struct launch *l, const struct vm_config *c)
 	}
 }
 
-static void add_kernel_args(struct launch *l, bool kvm)
+static void add_kernel_args(struct launch *l, const struct vm_config *c, bool kvm)
 {
 	uint32_t khz = kvm ? 0 : tsc_khz();
 
-	arg(l, "-append");
+	CLEANUP_BUF struct buf b = BUF_INIT;
+
+	buf_str(&b, "console=ttyS0 loglevel=4 reboot=t panic=-1 8250.nr_uarts=1");
 	if (khz)
-		arg(l, "console=ttyS0 loglevel=4 reboot=t panic=-1 8250.nr_uarts=1 tsc_early_khz=%u tsc=reliable", khz);
-	else
-		arg(l, "console=ttyS0 loglevel=4 reboot=t panic=-1 8250.nr_uarts=1");
+		buf_fmt(&b, " tsc_early_khz=%u tsc=reliable", khz);
+	/* Without the bus the kernel would complain on the console that it is not there. */
+	if (c->nr_slots <= VM_MMIO_SLOTS)
+		buf_str(&b, " pci=off");
+	if (!buf_cstr(&b))
+		l->error = -ENOMEM;
+	arg(l, "-append");
+	arg(l, "%s", buf_cstr(&b) ? buf_cstr(&b) : "");
 }
 
 /* The serial line and stderr: our ends into @vm, the others into the launch. */
@@ -271,7 +279,7 @@ static int build(struct launch *l, const struct vm_config *c, const struct qemu 
 	arg(l, "pluck");
 	add_machine(l, c, kvm);
 	add_devices(l, c);
-	add_kernel_args(l, kvm);
+	add_kernel_args(l, c, kvm);
 	r = add_console(l, vm, ret_err_fd, err);
 	if (r == 0)
 		r = add_files(l, c, err);

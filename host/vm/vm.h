@@ -38,6 +38,9 @@ int vm_check_qemu(struct err *err);
 /** vm_make_ram() - memfd of @mib MiB, sealed against shrinking, growing and more seals. Return: the descriptor or negative errno. */
 int vm_make_ram(uint32_t mib, struct err *err);
 
+/** vm_jail_user() - whom QEMU runs as: ourselves, or for root the user "pluck", else nobody (65534). */
+void vm_jail_user(uid_t *ret_uid, gid_t *ret_gid);
+
 /** vm_start() - start QEMU in its jail. Call from the main thread. Return: 0; -EHOSTDOWN or others with the reason. */
 int vm_start(const struct vm_config *c, struct vm **ret, struct err *err);
 
