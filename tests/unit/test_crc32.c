@@ -42,7 +42,7 @@ static uint32_t slow(const uint8_t *p, size_t len)
 
 static void test_every_length_and_alignment(void **state)
 {
-	uint8_t in[80];
+	uint8_t in[400];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(in); i++)
