@@ -34,8 +34,11 @@ struct dev {
 static void want(void *arg, uint32_t disk, uint64_t unit, uint32_t slot, bool prefetch)
 {
 	struct dev *d = arg;
-	struct link_msg m = { .type = LINK_WANT, .slot = disk, .want = { .unit = unit, .cache_slot = slot, .prefetch = prefetch } };
+	struct link_msg m = { .type = LINK_WANT, .slot = disk };
 
+	m.want.unit = unit;
+	m.want.cache_slot = slot;
+	m.want.prefetch = prefetch;
 	uplink_send(&d->up, &m);
 }
 
@@ -124,7 +127,10 @@ static int set_up(struct dev *d, int link_fd, struct err *err)
 	r = link_recv(link_fd, &m, fds, IO_FDS_MAX, &nr);
 	if (r <= 0)
 		return err_set(err, r < 0 ? r : -EPIPE, "link");
-	r = m.type == LINK_SETUP ? make_devices(d, &m, fds, err) : err_text(err, -EPROTO, "link: message %u before SETUP", m.type);
+	if (m.type == LINK_SETUP)
+		r = make_devices(d, &m, fds, err);
+	else
+		r = err_text(err, -EPROTO, "link: message %u before SETUP", m.type);
 	for (size_t i = 0; i < nr; i++)
 		if (fds[i] >= 0)
 			(void)close(fds[i]);

@@ -151,7 +151,8 @@ static void readable(struct loop_src *s, uint32_t events)
 		uplink_fatal(p->up, &err, p->name);
 }
 
-int port_init(struct port *p, const struct port_type *type, struct loop *loop, struct uplink *up, const struct vu_ram *ram, int fd)
+int port_init(struct port *p, const struct port_type *type, struct loop *loop, struct uplink *up,
+	      const struct vu_ram *ram, int fd)
 {
 	int r;
 

@@ -47,7 +47,8 @@ struct port {
  * @type, @loop, @up, @ram: borrowed
  * Return: 0; negative errno.
  */
-int port_init(struct port *p, const struct port_type *type, struct loop *loop, struct uplink *up, const struct vu_ram *ram, int fd);
+int port_init(struct port *p, const struct port_type *type, struct loop *loop, struct uplink *up,
+	      const struct vu_ram *ram, int fd);
 void port_fini(struct port *p);
 
 #endif

@@ -83,14 +83,14 @@ static void size_of(int s, unsigned int n)
 
 static void gen(int s, long long n)
 {
-	long long at = 0;
+	static char blocks[256 * 4096];		/* the pattern repeats: filled once, so that filling is not what is measured */
 
-	while (at < n) {
-		size_t len = n - at < (long long)sizeof(buf) ? (size_t)(n - at) : sizeof(buf);
+	for (int i = 0; i < 256; i++)
+		memset(blocks + i * 4096, i, 4096);
+	for (long long at = 0; at < n;) {
+		size_t len = n - at < 262144 ? (size_t)(n - at) : 262144;
 
-		for (size_t i = 0; i < len; i += 4096)
-			memset(buf + i, (int)((at + (long long)i) / 4096), len - i < 4096 ? len - i : 4096);
-		put(s, buf, len);
+		put(s, blocks + at % (long long)sizeof(blocks), len);
 		at += (long long)len;
 	}
 }

@@ -209,6 +209,9 @@ static void test_credit_to_guest(void **state)
 	assert_int_equal(got.len, 5000 - (VG_BUF - VSOCK_HDR_BYTES));
 	expect_op(VIRTIO_VSOCK_OP_CREDIT_REQUEST);
 	assert_null(vg_received(&g, &got));
+	/* an answer that brings nothing is not asked again */
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0, NULL), 0);
+	assert_null(vg_received(&g, &got));
 	h.fwd_cnt = 5000;
 	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0, NULL), 0);
 	assert_non_null(vg_received(&g, &got));

@@ -14,7 +14,9 @@
 static void config(struct port *p, uint8_t ret[static VU_CONFIG_MAX])
 {
 	const struct blk *b = (struct blk *)p;
-	struct virtio_blk_config c = { .seg_max = htole32(BLK_SEG_MAX), .blk_size = htole32(BLK_SECTOR), .num_queues = htole16(1) };
+	struct virtio_blk_config c = {
+		.seg_max = htole32(BLK_SEG_MAX), .blk_size = htole32(BLK_SECTOR), .num_queues = htole16(1),
+	};
 
 	c.capacity = htole64((b->size_bytes + BLK_SECTOR - 1) / BLK_SECTOR);
 	memcpy(ret, &c, sizeof(c));
@@ -133,7 +135,8 @@ static void stop(struct port *p, unsigned int queue)
 }
 
 static const struct port_type type = {
-	.features = UINT64_C(1) << VIRTIO_BLK_F_RO | UINT64_C(1) << VIRTIO_BLK_F_SEG_MAX | UINT64_C(1) << VIRTIO_BLK_F_BLK_SIZE,
+	.features = UINT64_C(1) << VIRTIO_BLK_F_RO | UINT64_C(1) << VIRTIO_BLK_F_SEG_MAX |
+		    UINT64_C(1) << VIRTIO_BLK_F_BLK_SIZE,
 	.nr_queues = 1,
 	.slave = true,
 	.config = config,

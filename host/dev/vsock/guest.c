@@ -149,7 +149,8 @@ static int packet(struct vsock *v, const struct vsock_hdr *h, const struct virtq
 	r = vsock_credit_peer(&c->credit, h->buf_alloc, h->fwd_cnt, err);
 	if (r < 0)
 		return r;
-	c->asked_credit = false;
+	if (vsock_credit_free(&c->credit))
+		c->asked_credit = false;	/* an answer without credit is no reason to ask again */
 	if (c->state == VSOCK_OPEN) {
 		vsock_mark(c);	/* it may have credit now */
 		return on_open(c, h, ch, err);

@@ -34,7 +34,8 @@ static void put_packet(struct vsock *v, const struct virtq_chain *ch, const stru
 	virtq_push(rx(v), ch->head, VSOCK_HDR_BYTES + h->len);
 }
 
-static void put_conn_packet(struct vsock_conn *c, const struct virtq_chain *ch, uint16_t op, uint32_t flags, uint32_t len)
+static void put_conn_packet(struct vsock_conn *c, const struct virtq_chain *ch, uint16_t op, uint32_t flags,
+			    uint32_t len)
 {
 	struct vsock_hdr h = {
 		.src_cid = VSOCK_HOST_CID, .dst_cid = c->v->guest_cid, .src_port = c->host_port, .dst_port = c->guest_port,

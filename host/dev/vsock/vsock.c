@@ -69,7 +69,8 @@ static void stop(struct port *p, unsigned int queue)
 
 static const struct port_type type = { .nr_queues = 2, .config = config, .run = run, .stop = stop };
 
-int vsock_init(struct vsock *v, struct loop *loop, struct uplink *up, const struct vu_ram *ram, uint64_t guest_cid, int fd)
+int vsock_init(struct vsock *v, struct loop *loop, struct uplink *up, const struct vu_ram *ram,
+	       uint64_t guest_cid, int fd)
 {
 	memset(v, 0, sizeof(*v));
 	v->guest_cid = guest_cid;

@@ -81,7 +81,8 @@ struct vsock {
 };
 
 /** vsock_init() - served on @fd, which is taken over on success. Return: 0; negative errno. */
-int vsock_init(struct vsock *v, struct loop *loop, struct uplink *up, const struct vu_ram *ram, uint64_t guest_cid, int fd);
+int vsock_init(struct vsock *v, struct loop *loop, struct uplink *up, const struct vu_ram *ram,
+	       uint64_t guest_cid, int fd);
 void vsock_fini(struct vsock *v);
 
 /** vsock_client() - join @fd, taken over, to guest port @port. CLIENT_FAILED or CLIENT_DONE follows exactly once. */

@@ -5,6 +5,8 @@
 
 #include "common/cur.h"
 
+_Static_assert(VU_PAYLOAD_MAX >= 12 + VU_CONFIG_MAX, "configuration space fits");
+
 #define FLAG_VERSION_MASK 3u
 #define FLAG_VERSION 1u
 #define FLAG_REPLY 4u

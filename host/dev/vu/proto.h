@@ -20,8 +20,6 @@
 #define VU_PAYLOAD_MAX (8 + 32 * VU_REGIONS_MAX + 16)
 #define VU_MSG_MAX (VU_HEADER_BYTES + VU_PAYLOAD_MAX)
 
-_Static_assert(VU_PAYLOAD_MAX >= 12 + VU_CONFIG_MAX, "configuration space fits");
-
 enum vu_request {
 	VU_GET_FEATURES = 1,
 	VU_SET_FEATURES = 2,

@@ -106,7 +106,8 @@ static int add_range(const struct virtq *q, const struct desc *d, struct virtq_c
 }
 
 /* Walks a table of @size descriptors from @i on; bounded by @size steps, so that loops end. */
-static int walk(const struct virtq *q, const uint8_t *table, uint32_t size, uint32_t i, struct virtq_chain *c, struct err *err)
+static int walk(const struct virtq *q, const uint8_t *table, uint32_t size, uint32_t i, struct virtq_chain *c,
+		struct err *err)
 {
 	for (uint32_t steps = 0;; steps++) {
 		struct desc d;

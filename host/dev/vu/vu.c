@@ -279,7 +279,8 @@ static void answer_u64(struct buf *out, const struct vu_msg *m, uint64_t value)
 	vu_msg_write(out, m->request, true, &value, sizeof(value));
 }
 
-static int handle(struct vu *v, const struct vu_msg *m, const int *fds, size_t nr_fds, int *fd, struct buf *out, struct err *err)
+static int handle(struct vu *v, const struct vu_msg *m, const int *fds, size_t nr_fds, int *fd, struct buf *out,
+		  struct err *err)
 {
 	switch (m->request) {
 	case VU_GET_FEATURES:
