@@ -7,6 +7,7 @@
  * pxar events from the VM or from file archives.
  */
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +26,7 @@ struct restore_options {
 	bool devices;		/* create device nodes */
 	bool keep_partial;	/* a file that could not be read whole stays as NAME.partial */
 	bool skip_root;		/* the root entry is a mere container: apply none of its metadata */
+	const volatile sig_atomic_t *abort;	/* may be NULL; once it is not 0 the call cleans up and fails with -EINTR */
 };
 
 struct restore_report {

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef HOST_RESTORE_LINKS_H
+#define HOST_RESTORE_LINKS_H
+
+/*
+ * The files that this extraction made, by their position in the stream: only these can be targets of hard links. A
+ * table of 24 bytes a file, LINKS_MAX files; of a stream with LINK items only files that have one are in it.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/pxar/entry.h"
+
+#define LINKS_MAX ((size_t)8 << 20)
+
+struct made_file {
+	uint64_t pos;
+	dev_t dev;
+	ino_t ino;
+};
+
+struct links_made {
+	struct made_file *v;
+	size_t nr, room;
+};
+
+/** links_made_add() - positions ascend. Return: 0; -ENOMEM; -E2BIG when the table is full. */
+int links_made_add(struct links_made *l, uint64_t pos, int fd);
+
+/**
+ * links_made_open() - the directory of a hard link's target
+ * @dirfd: what the target's path is relative to; no symlink is followed
+ * @ret_name: last component, borrowed from @e
+ * Return: descriptor; -ENOENT if the target was not made here; -ESTALE if something else is there; negative errno.
+ */
+int links_made_open(const struct links_made *l, int dirfd, const struct pxar_entry *e, const char **ret_name);
+
+/** links_made_same() - is @name in @dirfd the file made for @e's target? */
+bool links_made_same(const struct links_made *l, int dirfd, const char *name, const struct pxar_entry *e);
+
+void links_made_free(struct links_made *l);
+
+#endif
