@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <time.h>
 
 #include "common/cleanup.h"
@@ -94,12 +95,28 @@ static int parse_time(const struct args *a, int64_t *ret, struct err *err)
 	return 0;
 }
 
-/* @arg: the signalfd */
+/* Signals while a backup runs: it ends in order, then the program by the signal. */
+struct stop {
+	int fd;		/* signalfd; -1 if there is none */
+	int sig;	/* what came; 0 if nothing */
+};
+
+static bool must_stop(struct stop *s)
+{
+	struct signalfd_siginfo info;
+	struct sigaction sa;
+
+	if (s->fd < 0 || read(s->fd, &info, sizeof(info)) != sizeof(info))
+		return false;
+	if (sigaction((int)info.ssi_signo, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN)
+		return false;
+	s->sig = (int)info.ssi_signo;
+	return true;
+}
+
 static int progress(void *arg, const char *name, uint64_t done, uint64_t total)
 {
-	struct pollfd p = { .fd = *(int *)arg, .events = POLLIN };
-
-	if (p.fd >= 0 && poll(&p, 1, 0) > 0)
+	if (must_stop(arg))
 		return -EINTR;
 	cli_progress("%s: %llu of %llu MiB", name, (unsigned long long)(done >> 20), (unsigned long long)(total >> 20));
 	return 0;
@@ -150,18 +167,21 @@ static double now(void)
 static int backup(const char *repository, const char *ns, const struct snapshot_name *n, const struct inputs *in,
 		  struct backup_stats *ret, struct err *err)
 {
+	struct stop stop = { .fd = -1 };
 	struct store *store;
-	int fd, r;
+	int r;
 
 	r = store_open(repository, &store, err);
 	if (r < 0)
 		return r;
-	fd = cli_signals_hold();
-	r = store_backup(store, ns, n->type, n->id, n->time, in->in, in->nr, progress, &fd, ret, err);
+	stop.fd = cli_signals_hold();
+	r = store_backup(store, ns, n->type, n->id, n->time, in->in, in->nr, progress, &stop, ret, err);
 	cli_progress_end();
 	store_close(store);
-	if (fd >= 0)
-		cli_signals_release(fd);	/* ends here if there was a signal */
+	if (stop.fd >= 0)
+		cli_signals_release(stop.fd);
+	if (stop.sig)
+		(void)raise(stop.sig);
 	return r;
 }
 

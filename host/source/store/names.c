@@ -129,11 +129,9 @@ int names_format_time(int64_t t, char ret[static NAMES_TIME_TEXT])
 
 	if (!gmtime_r(&tt, &tm) || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900)
 		return -ERANGE;
-	(void)strftime(ret, NAMES_TIME_TEXT, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	if (tm.tm_year < 1000 - 1900)	/* strftime does not pad years */
-		(void)snprintf(ret, NAMES_TIME_TEXT, "%04u-%02u-%02uT%02u:%02u:%02uZ", (unsigned int)(tm.tm_year + 1900) % 10000,
-			       (unsigned int)(tm.tm_mon + 1) % 100, (unsigned int)tm.tm_mday % 100,
-			       (unsigned int)tm.tm_hour % 100, (unsigned int)tm.tm_min % 100, (unsigned int)tm.tm_sec % 100);
+	(void)snprintf(ret, NAMES_TIME_TEXT, "%04u-%02u-%02uT%02u:%02u:%02uZ", (unsigned int)(tm.tm_year + 1900) % 10000,
+		       (unsigned int)(tm.tm_mon + 1) % 100, (unsigned int)tm.tm_mday % 100, (unsigned int)tm.tm_hour % 100,
+		       (unsigned int)tm.tm_min % 100, (unsigned int)tm.tm_sec % 100);
 	return 0;
 }
 
