@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reads the datastores that the reference implementation wrote (PLUCK_GOLDEN: see its README) and compares each image
- * and blob with what was found in them without our code.
+ * Reads the datastores that the reference implementation wrote ($PLUCK_GOLDEN, else ../shared/golden: see its README) and
+ * compares each image, stream and blob with what was found in them without our code.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <jansson.h>
 #include <openssl/evp.h>
 
@@ -27,13 +28,13 @@
 #include "host/source/store/priv.h"
 
 static char dir[] = "/tmp/pluck-golden-XXXXXX";
-static const char *golden;
+static char golden[PATH_MAX];
 static bool unpacked;
 
 static void run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static void run(const char *fmt, ...)
 {
-	char cmd[1024];
+	char cmd[4 * PATH_MAX];
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -44,9 +45,11 @@ static void run(const char *fmt, ...)
 
 static int setup(void **state)
 {
+	const char *from = getenv("PLUCK_GOLDEN");
+
 	(void)state;
-	golden = getenv("PLUCK_GOLDEN");
-	if (!golden || access(golden, R_OK) < 0 || !mkdtemp(dir))
+	from = from ? from : "../shared/golden";
+	if (!realpath(from, golden) || !mkdtemp(dir))
 		return 0;
 	unpacked = true;
 	run("cd %s && for s in plain encrypted; do zstd -dcq --long=27 %s/stores/$s.tar.zst | tar xf - --no-same-owner; "
@@ -70,14 +73,14 @@ static bool have_golden(void)
 {
 	if (unpacked)
 		return true;
-	print_message("skipped: PLUCK_GOLDEN does not name the golden data\n");
+	print_message("skipped: no golden data ($PLUCK_GOLDEN, ../shared/golden)\n");
 	return false;
 }
 
 static void load_key(const char *name, const char *pass, struct crypt_key *k)
 {
 	CLEANUP_FREE char *text = NULL;
-	char path[512];
+	char path[PATH_MAX + 128];
 	size_t len;
 
 	(void)snprintf(path, sizeof(path), "%s/%s", golden, name);
