@@ -218,7 +218,7 @@ static bool wait_flag(struct rig *r, const bool *flag)
 	return ok;
 }
 
-int rig_start(struct rig *r, const char *self)
+int rig_start(struct rig *r, const char *self, void (*booting)(void))
 {
 	int vm_fds[RIG_SLOTS + 1];
 
@@ -229,6 +229,7 @@ int rig_start(struct rig *r, const char *self)
 		return -1;
 	if (pthread_create(&r->thread, NULL, session, r) != 0 || !wait_flag(r, &r->ready) || start_qemu(r, vm_fds) < 0)
 		return -1;
+	booting();
 	return wait_flag(r, &r->agent) ? 0 : -1;
 }
 

@@ -39,8 +39,8 @@ struct rig {
 
 /** rig_why_not() - why no VM can be started here; NULL if one can. */
 const char *rig_why_not(void);
-/** rig_start() - device process and VM; returns when the guest is ready. Return: 0 or -1. */
-int rig_start(struct rig *r, const char *self);
+/** rig_start() - device process and VM; returns when the guest is ready. @booting is called meanwhile. Return: 0 or -1. */
+int rig_start(struct rig *r, const char *self, void (*booting)(void));
 void rig_stop(struct rig *r);
 
 void rig_insert_raw(struct rig *r, uint32_t slot, int fd, uint64_t size);

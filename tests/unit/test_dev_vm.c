@@ -38,6 +38,17 @@ static uint8_t *noise(size_t n, uint64_t seed)
 	return p;
 }
 
+/*
+ * In whatever state QEMU and the guest's driver are: the first disk comes at once, the second most likely between QEMU's reading of
+ * the capacity and the driver's start, when QEMU ignores changes. Both must be there in the end.
+ */
+static void insert_disks(void)
+{
+	rig_insert_raw(&rig, 0, raw_fd, RAW_BYTES);
+	(void)poll(NULL, 0, 150);
+	rig_insert_chunked(&rig, 1, chunked_data, CHUNKED_BYTES, -1);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -48,10 +59,8 @@ static int setup(void **state)
 	memset(chunked_data + 10 * MIB, 0, 7 * MIB);
 	memset(chunked_data + CHUNKED_BYTES, 0, 8);
 	raw_fd = memfd_create("raw", MFD_CLOEXEC);
-	if (io_write_full(raw_fd, raw_data, RAW_BYTES) < 0 || rig_start(&rig, self_path) < 0)
+	if (io_write_full(raw_fd, raw_data, RAW_BYTES) < 0 || rig_start(&rig, self_path, insert_disks) < 0)
 		return -1;
-	rig_insert_raw(&rig, 0, raw_fd, RAW_BYTES);
-	rig_insert_chunked(&rig, 1, chunked_data, CHUNKED_BYTES, -1);
 	return 0;
 }
 
