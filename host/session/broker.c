@@ -41,6 +41,10 @@ void broker_fail(struct broker *b, int code, const char *fmt, ...)
 
 	if (b->state >= BROKER_FAILED)
 		return;
+	if (b->state == BROKER_BOOT && b->m.kvm && b->m.vm) {
+		b->m.deadline_ms = 0;	/* TCG may do better */
+		return;
+	}
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);

@@ -87,10 +87,11 @@ struct device_user {
 
 static struct device_user device_user(void)
 {
-	struct device_user u = { .drop = geteuid() == 0 };
+	struct device_user u = { .drop = false };
 	struct stat st;
 
 	vm_jail_user(&u.uid, &u.gid);
+	u.drop = u.uid != geteuid();
 	if (u.drop && (stat("/proc/self/exe", &st) < 0 || (st.st_mode & 05) != 05))
 		u.drop = false;
 	return u;

@@ -33,17 +33,35 @@ static const char *const jail_args[] = {
 	"--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/urandom", "/dev/urandom",
 };
 
+/* Is an id known to our user namespace? In a rootless container root is no root outside, and may have no other ids. */
+static bool is_mapped(const char *map, unsigned int id)
+{
+	CLEANUP_FILE FILE *f = fopen(map, "re");
+	unsigned int inside, outside, nr;
+
+	while (f && fscanf(f, "%u %u %u", &inside, &outside, &nr) == 3)
+		if (id >= inside && id - inside < nr)
+			return true;
+	return false;
+}
+
 void vm_jail_user(uid_t *ret_uid, gid_t *ret_gid)
 {
 	const struct passwd *pw;
+	uid_t uid;
+	gid_t gid;
 
 	*ret_uid = geteuid();
 	*ret_gid = getegid();
 	if (*ret_uid)
 		return;
 	pw = getpwnam(JAIL_USER);
-	*ret_uid = pw && pw->pw_uid ? pw->pw_uid : JAIL_NOBODY;
-	*ret_gid = pw && pw->pw_uid ? pw->pw_gid : JAIL_NOBODY;
+	uid = pw && pw->pw_uid ? pw->pw_uid : JAIL_NOBODY;
+	gid = pw && pw->pw_uid ? pw->pw_gid : JAIL_NOBODY;
+	if (!is_mapped("/proc/self/uid_map", uid) || !is_mapped("/proc/self/gid_map", gid))
+		return;
+	*ret_uid = uid;
+	*ret_gid = gid;
 }
 
 int jail_give(int fd, mode_t mode)
@@ -152,7 +170,7 @@ static void __attribute__((noreturn)) run_child(const struct jail *j, const stru
 
 int jail_start(const struct jail *j, pid_t *ret, struct err *err)
 {
-	struct step s = { .drop = geteuid() == 0, .parent = getpid(), .kvm = kvm_group(j) };
+	struct step s = { .parent = getpid(), .kvm = kvm_group(j) };
 	CLEANUP_FREE char *bwrap = NULL;
 	CLEANUP_FREE const char **argv = NULL;
 	CLEANUP_CLOSE int args_fd = -1, null_fd = -1;
@@ -181,6 +199,7 @@ int jail_start(const struct jail *j, pid_t *ret, struct err *err)
 	for (size_t i = 0; i < nr; i++)
 		argv[at++] = j->argv[i];
 	vm_jail_user(&s.uid, &s.gid);
+	s.drop = s.uid != geteuid();
 	s.null_fd = null_fd;
 	s.args_fd = args_fd;
 	s.bwrap = bwrap;
