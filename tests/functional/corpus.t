@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The disk image corpus: ext, xfs, fat and btrfs against the manifests of an independent reader, as listing, directory and tar.
+# The disk image corpus against the manifests of an independent reader, as listing, directory and tar.
 import os
 import re
 import subprocess
@@ -19,7 +19,9 @@ IMAGES = [
     "xfs-dirtylog", "xfs-dup-uuid", "xfs-v4", "xfs-v5-gpt",
     "fat-multi", "fat12-floppy", "fat32-superfloppy",
     "btrfs-logtree", "btrfs-raid1", "btrfs-seed", "btrfs-subvol",
-    "bad-gpt-backup-only", "bad-gpt-overlap", "bad-odd-length", "bad-truncated",
+    "bad-gpt-backup-only", "bad-gpt-overlap", "bad-odd-length", "bad-truncated", "bad-two-signatures",
+    "erofs-lz4", "f2fs-gpt", "gfs2-nolock", "hfsplus-gpt", "hfsx-whole", "iso-joliet-rr", "jfs-whole", "minix3", "nilfs2-cp",
+    "reiserfs-whole", "squashfs-xz", "udf-hd", "ufs1-whole",
 ]
 PLACES = {"fs": "disk1:whole", "sprout": "disk2:whole"}		# names in the corpus that are no places
 
@@ -53,6 +55,8 @@ def check_image(tap, corpus, image, scratch, known):
         check = VolumeCheck(tap, pluck, scratch, image, known)
         for name, volumes in M.volume_views(manifest).items():
             place = place_of(name)
+            if ":cp=" in name:		# older states are not shown
+                continue
             if place is None:
                 tap.ok(False, "%s: volume %s has a place" % (image, name))
             elif ":" in name and name.startswith("p"):

@@ -387,7 +387,7 @@ def compare_links(want, seen, without):
 class KnownDifferences:
     """
     The list of true differences. Lines: IMAGE VOLUME VIEW FIELD PATH-PATTERN reason. IMAGE, VOLUME, VIEW (list, dir, tar) and
-    FIELD are shell patterns without blanks, the path is one with blanks as "\\040".
+    FIELD are shell patterns without blanks, the path is one with blanks as "\\040" and the root as ".".
     """
 
     def __init__(self, path):
@@ -405,7 +405,7 @@ class KnownDifferences:
         return [d for d in differences if not self.covers(image, volume, view, d)]
 
     def covers(self, image, volume, view, d):
-        path = d.path.decode("utf-8", "backslashreplace")
+        path = d.path.decode("utf-8", "backslashreplace") or "."
         for i, rule in enumerate(self.rules):
             if all(fnmatch.fnmatchcase(x, p) for x, p in zip((image, volume, view, d.field, path), rule)):
                 self.used.add(i)
