@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -212,10 +213,10 @@ static int attempt(int dir, const char *hash, const struct session_spec *spec, s
 	}
 	r = fd < 0 ? fd : control_send_request(fd, CONTROL_CONNECT);
 	if (r >= 0) {
-		char first;
+		struct pollfd pfd = { .fd = fd, .events = POLLIN };
 
-		/* Wait for the first byte of the first frame, which stays where it is. */
-		while (recv(fd, &first, 1, MSG_PEEK) < 0 && errno == EINTR)
+		/* Until its first frame is here: now it has its lock and its socket, or it has failed. */
+		while (poll(&pfd, 1, START_FRAME_MS) < 0 && errno == EINTR)
 			;
 	}
 	state_unlock(dir, hash, "start", lock);

@@ -55,7 +55,7 @@ int state_open_dir(struct err *err)
 		if (uid == 0)
 			(void)mkdir("/run/pluck", 0755);
 		(void)snprintf(path, sizeof(path), "/run/pluck/%u", uid);
-		if (make_dir(path) < 0)
+		if (make_dir(path) < 0 || !is_ours(path))
 			(void)snprintf(path, sizeof(path), "/tmp/pluck-%u", uid);
 	}
 	r = make_dir(path);
