@@ -95,9 +95,45 @@ static bool server_lock_path(const char *base, const char *ns, const char *relpa
 	return buf_cstr(out) != NULL;
 }
 
-static int take_server_lock(const char *path, bool exclusive, const char *what, int *ret, struct err *err)
+/* What root makes among the locks must stay usable for the server, the owner of their directory. */
+static void give_to_server(const char *path, mode_t mode)
 {
-	CLEANUP_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
+	struct stat st;
+
+	if (geteuid() == 0 && stat(LOCK_DIR, &st) == 0 &&
+	    (lchown(path, st.st_uid, st.st_gid) < 0 || chmod(path, mode) < 0))
+		log_debug("lock file '%s': %s", path, strerror(errno));
+}
+
+/* Directories between LOCK_DIR and the file, where they are missing. */
+static void make_parents(char *path)
+{
+	for (char *slash = strchr(path + sizeof(LOCK_DIR), '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = 0;
+		if (mkdir(path, 0755) == 0)
+			give_to_server(path, 0755);
+		*slash = '/';
+	}
+}
+
+static int open_lock_file(char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd >= 0 || errno != ENOENT)
+		return fd;
+	make_parents(path);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0660);
+	if (fd < 0 && errno == EEXIST)
+		return open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0)
+		give_to_server(path, 0660);
+	return fd;
+}
+
+static int take_server_lock(char *path, bool exclusive, const char *what, int *ret, struct err *err)
+{
+	CLEANUP_CLOSE int fd = open_lock_file(path);
 	struct stat a, b;
 	int r;
 
@@ -126,8 +162,8 @@ int lock_take(const char *base, const char *ns, const char *relpath, int dir_fd,
 	if (l.dir_fd < 0)
 		return err_set(err, -errno, "open '%s'", relpath);
 	r = flock_now(l.dir_fd, exclusive, relpath, err);
-	if (r == 0 && server_lock_path(base, ns, relpath, &path))
-		r = take_server_lock(buf_cstr(&path), exclusive, relpath, &l.file_fd, err);
+	if (r == 0 && server_lock_path(base, ns, relpath, &path))	/* which ends it with a NUL */
+		r = take_server_lock((char *)path.data, exclusive, relpath, &l.file_fd, err);
 	if (r < 0)
 		return r;
 	*ret = l;
