@@ -10,10 +10,8 @@
 #include "common/cleanup.h"
 #include "common/path.h"
 
-int links_made_add(struct links_made *l, uint64_t pos, int fd)
+static int add(struct links_made *l, const struct made_file *m)
 {
-	struct stat st;
-
 	if (l->nr >= LINKS_MAX)
 		return -E2BIG;
 	if (l->nr == l->room) {
@@ -25,10 +23,22 @@ int links_made_add(struct links_made *l, uint64_t pos, int fd)
 		l->v = v;
 		l->room = room;
 	}
+	l->v[l->nr++] = *m;
+	return 0;
+}
+
+int links_made_add(struct links_made *l, uint64_t pos, int fd)
+{
+	struct stat st;
+
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	l->v[l->nr++] = (struct made_file){ pos, st.st_dev, st.st_ino };
-	return 0;
+	return add(l, &(struct made_file){ pos, st.st_dev, st.st_ino });
+}
+
+int links_made_note(struct links_made *l, uint64_t pos)
+{
+	return add(l, &(struct made_file){ pos, 0, 0 });
 }
 
 static const struct made_file *find(const struct links_made *l, uint64_t pos)
@@ -44,6 +54,11 @@ static const struct made_file *find(const struct links_made *l, uint64_t pos)
 			hi = mid;
 	}
 	return lo < l->nr && l->v[lo].pos == pos ? &l->v[lo] : NULL;
+}
+
+bool links_made_has(const struct links_made *l, uint64_t pos)
+{
+	return find(l, pos);
 }
 
 bool links_made_same(const struct links_made *l, int dirfd, const char *name, const struct pxar_entry *e)

@@ -29,6 +29,12 @@ struct links_made {
 /** links_made_add() - positions ascend. Return: 0; -ENOMEM; -E2BIG when the table is full. */
 int links_made_add(struct links_made *l, uint64_t pos, int fd);
 
+/** links_made_note() - the same without the file: for links within a tar. Return: as links_made_add(). */
+int links_made_note(struct links_made *l, uint64_t pos);
+
+/** links_made_has() - was a file made for this position? */
+bool links_made_has(const struct links_made *l, uint64_t pos);
+
 /**
  * links_made_open() - the directory of a hard link's target
  * @dirfd: what the target's path is relative to; no symlink is followed
