@@ -43,6 +43,7 @@ typedef int client_entry_fn(void *arg, const struct client_entry *e);
 /* Totals of the trailer of a complete stream. */
 struct client_totals {
 	uint64_t entries, bytes, errors;
+	int exit_status;	/* of client_run_begin(): 0 to 255; -1 for other streams */
 };
 
 /**
@@ -67,7 +68,16 @@ struct client_extract {
 };
 
 /** client_extract_begin() - ask for a stream; read it with client_read() to its end before anything else. */
-int client_extract_begin(struct client *c, const void *path, size_t path_len, const struct client_extract *x, struct err *err);
+int client_extract_begin(struct client *c, const void *path, size_t path_len, const struct client_extract *x,
+			 struct err *err);
+
+#define CLIENT_RUN_MAX 8192	/* bytes of a command */
+
+/**
+ * client_run_begin() - run a program of the tools image; what it writes is read with client_read()
+ * @words: NUL-terminated words, @len bytes in all. Its exit status is in client_last_totals() then.
+ */
+int client_run_begin(struct client *c, const void *words, size_t len, struct err *err);
 
 /**
  * client_read() - the next bytes of the stream

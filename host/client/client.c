@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "host/client/client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "common/b64.h"
+#include "common/buf.h"
+#include "common/cleanup.h"
+#include "common/http.h"
+#include "common/io.h"
+#include "common/log.h"
+#include "common/wire.h"
+#include "host/client/client_int.h"
+
+#define ROOM 262144
+#define ERROR_BODY_MAX 4096
+#define TIMEOUT_DEFAULT_MS 120000
+
+struct client {
+	int fd;
+	char ticket[WIRE_TICKET_HEX + 1];
+	uint32_t timeout_ms;
+	bool busy, broken;		/* an answer is being read; nothing more can be had of this connection */
+	bool stream;			/* the answer must end with the trailer of wire.h */
+	struct http_head head;		/* points into head_bytes */
+	char head_bytes[HTTP_HEAD_MAX];
+	struct http_body body;
+	char in[ROOM];			/* received, not yet consumed */
+	const char *p;
+	size_t left;
+	const char *run;		/* body bytes that client_read() has yet to hand out, within in[] */
+	size_t run_left;
+	XXH64_state_t *hash;
+	uint64_t body_bytes;
+	struct client_totals totals;
+};
+
+struct client *client_new(int fd, const char *ticket)
+{
+	struct client *c = calloc(1, sizeof(*c));
+
+	if (c)
+		c->hash = XXH64_createState();
+	if (!c || !c->hash || strlen(ticket) >= sizeof(c->ticket)) {
+		free(c);
+		(void)close(fd);
+		return NULL;
+	}
+	c->fd = fd;
+	strcpy(c->ticket, ticket);
+	c->timeout_ms = TIMEOUT_DEFAULT_MS;
+	return c;
+}
+
+void client_free(struct client *c)
+{
+	if (!c)
+		return;
+	(void)close(c->fd);
+	(void)XXH64_freeState(c->hash);
+	explicit_bzero(c->ticket, sizeof(c->ticket));
+	free(c);
+}
+
+void client_set_timeout(struct client *c, uint32_t timeout_ms)
+{
+	c->timeout_ms = timeout_ms;
+}
+
+const struct client_totals *client_last_totals(const struct client *c)
+{
+	return &c->totals;
+}
+
+static int broken(struct client *c, int code)
+{
+	c->broken = true;
+	return code;
+}
+
+/* More bytes into c->in, which is empty or is kept from its start. */
+static int receive(struct client *c, struct err *err)
+{
+	struct pollfd pfd = { .fd = c->fd, .events = POLLIN };
+	ssize_t n;
+	int r;
+
+	do
+		r = poll(&pfd, 1, c->timeout_ms ? (int)c->timeout_ms : -1);
+	while (r < 0 && errno == EINTR);
+	if (r == 0)
+		return broken(c, err_text(err, -ETIMEDOUT, "the VM has not answered for %u s", c->timeout_ms / 1000));
+	n = r < 0 ? -1 : read(c->fd, c->in, sizeof(c->in));
+	if (n < 0)
+		return broken(c, err_set(err, -errno, "read from the VM"));
+	if (n == 0)
+		return broken(c, err_text(err, -ENODATA, "the connection to the VM broke off"));
+	c->p = c->in;
+	c->left = (size_t)n;
+	return 0;
+}
+
+static int read_head(struct client *c, struct err *err)
+{
+	size_t len = 0;
+
+	for (;;) {
+		size_t n;
+		long end;
+		int r;
+
+		if (!c->left) {
+			r = receive(c, err);
+			if (r < 0)
+				return r;
+		}
+		n = c->left < sizeof(c->head_bytes) - len ? c->left : sizeof(c->head_bytes) - len;
+		memcpy(c->head_bytes + len, c->p, n);
+		end = http_head_end(c->head_bytes, len + n);
+		if (end < 0)
+			return broken(c, err_text(err, -EPROTO, "the VM's answer has a malformed or endless head"));
+		if (end > 0) {
+			c->p += (size_t)end - len;
+			c->left -= (size_t)end - len;
+			r = http_parse_response(c->head_bytes, (size_t)end, &c->head);
+			return r < 0 ? broken(c, err_text(err, -EPROTO, "the VM's answer has a malformed head")) : 0;
+		}
+		len += n;
+		c->p += n;
+		c->left -= n;
+	}
+}
+
+/* The next run of body bytes. Return: 1 with a run; 0 at the end; negative errno. */
+static int next_run(struct client *c, const char **ret, size_t *ret_len, struct err *err)
+{
+	for (;;) {
+		int r;
+
+		r = http_body_next(&c->body, &c->p, &c->left, ret, ret_len);
+		if (r < 0)
+			return broken(c, err_text(err, -EPROTO, "the VM's answer has malformed framing"));
+		if (*ret_len)
+			return 1;
+		if (r == 1)
+			return 0;
+		if (c->left)
+			continue;
+		r = receive(c, err);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* An answer that is not 200: its text, escaped, under the errno that the agent names. */
+static int error_answer(struct client *c, struct err *err)
+{
+	const struct http_field *name = http_field(&c->head, WIRE_HDR_ERROR);
+	CLEANUP_BUF struct buf text = { .limit = ERROR_BODY_MAX };
+	char quoted[ERROR_BODY_MAX / 8];
+	int code = name ? err_from_name(name->value, name->value_len) : -EPROTO;
+	const char *p;
+	size_t n;
+	int r;
+
+	while ((r = next_run(c, &p, &n, err)) > 0)
+		buf_add(&text, p, n);
+	if (r < 0)
+		return r;
+	c->busy = false;
+	return err_text(err, code, "%s", log_quote(text.len ? text.data : (const uint8_t *)"", text.len, quoted, sizeof(quoted)));
+}
+
+int client_begin(struct client *c, const struct buf *target, bool stream, struct err *err)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	int r;
+
+	if (c->broken || c->busy)
+		return err_text(err, -ENOTCONN, "the connection to the VM is in use or broken");
+	buf_str(&b, "GET " WIRE_API "/");
+	buf_add(&b, target->data, target->len);
+	buf_fmt(&b, " HTTP/1.1\r\nHost: agent\r\nAuthorization: %s\r\n\r\n", c->ticket);
+	if (buf_ok(target) < 0 || buf_ok(&b) < 0)
+		return err_set(err, -ENOMEM, "request");
+	if (b.len > HTTP_HEAD_MAX)
+		return err_set(err, -ENAMETOOLONG, "request");
+	r = io_write_full(c->fd, b.data, b.len);
+	explicit_bzero(b.data, b.len);
+	if (r < 0)
+		return broken(c, err_set(err, r, "write to the VM"));
+	c->busy = true;
+	c->stream = stream;
+	c->body_bytes = c->run_left = 0;
+	c->totals = (struct client_totals){ .exit_status = -1 };
+	(void)XXH64_reset(c->hash, 0);
+	r = read_head(c, err);
+	if (r < 0)
+		return r;
+	if (http_body_init(&c->body, &c->head) < 0 || (stream && c->head.status == 200 && !c->head.chunked))
+		return broken(c, err_text(err, -EPROTO, "the VM's answer has no usable length"));
+	return c->head.status == 200 ? 0 : error_answer(c, err);
+}
+
+static int trailer_u64(const struct client *c, const char *name, uint64_t *ret)
+{
+	const struct http_field *f = http_trailer(&c->body, name);
+
+	return f ? http_field_u64(f, ret) : -EBADMSG;
+}
+
+static int trailer_hash(const struct client *c, uint64_t *ret)
+{
+	const struct http_field *f = http_trailer(&c->body, WIRE_TRAILER_XXH64);
+	char text[17], *end;
+
+	if (!f || f->value_len != 16)
+		return -EBADMSG;
+	memcpy(text, f->value, 16);
+	text[16] = 0;
+	if (strspn(text, "0123456789abcdef") != 16)
+		return -EBADMSG;
+	*ret = strtoull(text, &end, 16);
+	return 0;
+}
+
+/* The stream is over: is it what the agent says it sent? */
+static int check_trailer(struct client *c, struct err *err)
+{
+	const struct http_field *gave_up = http_trailer(&c->body, WIRE_HDR_ERROR);
+	struct client_totals t = { .exit_status = -1 };
+	uint64_t hash, status;
+
+	if (gave_up)
+		return err_set(err, err_from_name(gave_up->value, gave_up->value_len), "the agent had to give up");
+	if (trailer_u64(c, WIRE_TRAILER_ENTRIES, &t.entries) < 0 || trailer_u64(c, WIRE_TRAILER_BYTES, &t.bytes) < 0 ||
+	    trailer_u64(c, WIRE_TRAILER_ERRORS, &t.errors) < 0 || trailer_hash(c, &hash) < 0)
+		return broken(c, err_text(err, -EPROTO, "the stream has no good trailer: it is incomplete"));
+	if (t.bytes != c->body_bytes || hash != XXH64_digest(c->hash))
+		return broken(c, err_text(err, -EPROTO, "the stream is not what its trailer says: it was changed or cut"));
+	if (http_trailer(&c->body, WIRE_TRAILER_EXIT)) {
+		if (trailer_u64(c, WIRE_TRAILER_EXIT, &status) < 0 || status > 255)
+			return broken(c, err_text(err, -EPROTO, "the stream's trailer has no valid exit status"));
+		t.exit_status = (int)status;
+	}
+	c->totals = t;
+	return 0;
+}
+
+int client_next(struct client *c, const char **ret, size_t *ret_len, struct err *err)
+{
+	int r;
+
+	if (!c->busy || c->broken)
+		return err_text(err, -ENOTCONN, "no answer is being read");
+	r = next_run(c, ret, ret_len, err);
+	if (r > 0) {
+		c->body_bytes += *ret_len;
+		(void)XXH64_update(c->hash, *ret, *ret_len);
+		return 1;
+	}
+	if (r == 0) {
+		c->busy = false;
+		if (c->head.close)
+			c->broken = true;
+	}
+	return r == 0 && c->stream ? check_trailer(c, err) : r;
+}
+
+void client_abandon(struct client *c)
+{
+	c->broken = true;
+}
+
+ssize_t client_read(struct client *c, void *p, size_t n, struct err *err)
+{
+	const char *run;
+	size_t len;
+	int r;
+
+	if (c->run_left) {
+		run = c->run;
+		len = c->run_left;
+		r = 1;
+	} else {
+		r = client_next(c, &run, &len, err);
+	}
+	if (r <= 0)
+		return r;
+	if (n > len)
+		n = len;
+	memcpy(p, run, n);
+	c->run = run + n;
+	c->run_left = len - n;
+	return (ssize_t)n;
+}
+
+static void add_path(struct buf *b, const char *name, const void *path, size_t len)
+{
+	CLEANUP_BUF struct buf b64 = BUF_INIT;
+
+	b64_encode(&b64, path, len);
+	buf_str(b, name);
+	http_escape(b, b64.data, b64.len);
+	if (buf_ok(&b64) < 0)
+		b->error = buf_ok(&b64);
+}
+
+void client_target(struct buf *ret, const char *route, const void *path, size_t path_len)
+{
+	buf_str(ret, route);
+	add_path(ret, "?path=", path, path_len);
+}
+
+int client_extract_begin(struct client *c, const void *path, size_t path_len, const struct client_extract *x,
+			 struct err *err)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+
+	client_target(&b, "extract", path, path_len);
+	buf_fmt(&b, "&format=%s%s", x->format, x->ext ? "&ext=1" : "");
+	if (x->has_range)
+		buf_fmt(&b, "&offset=%llu&length=%llu", (unsigned long long)x->off, (unsigned long long)x->len);
+	return client_begin(c, &b, true, err);
+}
+
+int client_run_begin(struct client *c, const void *words, size_t len, struct err *err)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+
+	buf_str(&b, "run");
+	add_path(&b, "?args=", words, len);
+	return client_begin(c, &b, true, err);
+}
