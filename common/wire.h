@@ -37,8 +37,8 @@
  * An entered directory that could not be read to its end comes a second time, with "error".
  *
  * Every answer to list?ext=1, extract and run is chunked and ends with the trailer fields below. Without a good
- * trailer the stream is incomplete. (The body of run is what the program wrote, stdout and stderr together.) A stream that the agent had to give up ends with the single trailer field
- * WIRE_HDR_ERROR (errno name) in their place.
+ * trailer the stream is incomplete. (The body of run is what the program wrote, stdout and stderr together.)
+ * A stream that the agent had to give up ends with the single trailer field WIRE_HDR_ERROR (errno name) in their place.
  */
 
 #include <stdint.h>
