@@ -25,15 +25,6 @@ static void path_field(struct jsonw *w, const char *disk, const char *below)
 	jsonw_key_b64(w, "path", path, (size_t)n);
 }
 
-static void error_field(struct jsonw *w, const char *text)
-{
-	jsonw_key(w, "error");
-	jsonw_object_begin(w);
-	jsonw_key_string(w, "name", "ENODEV");
-	jsonw_key_string(w, "text", text);
-	jsonw_object_end(w);
-}
-
 /* What was found on a volume, and whether it can be opened. */
 static void content_fields(struct jsonw *w, const struct probe *p, const char *disk, const char *below)
 {
@@ -46,10 +37,10 @@ static void content_fields(struct jsonw *w, const struct probe *p, const char *d
 		path_field(w, disk, below);
 	if (fs && !fstype_in_kernel(fs->driver)) {
 		(void)snprintf(text, sizeof(text), "the VM's kernel cannot read %s", p->type);
-		error_field(w, text);
+		jsonw_key_string(w, "error", text);
 	} else if (p->ambiguous) {
 		(void)snprintf(text, sizeof(text), "ambiguous: signatures of %s", p->all);
-		error_field(w, text);
+		jsonw_key_string(w, "error", text);
 	}
 }
 
@@ -80,7 +71,7 @@ static void part_volume(struct jsonw *w, const struct agent_disk *d, const struc
 	text_field(w, "part-name", part->name);
 	if (r < 0) {
 		err_set(&err, r, "cannot read the partition");
-		error_field(w, err.text);
+		jsonw_key_string(w, "error", err.text);
 	} else {
 		content_fields(w, &p, d->name, below);
 	}
@@ -130,7 +121,7 @@ static void disk_volume(struct request *q, struct jsonw *w, struct agent_disk *d
 		r = size ? children(q, w, d, size, &err) : 0;
 	}
 	if (r < 0)
-		error_field(w, err.text);
+		jsonw_key_string(w, "error", err.text);
 	jsonw_object_end(w);
 }
 
