@@ -38,7 +38,7 @@ struct opt {
 #define OPT(n, k, a, h) .name = (n), .kind = (k), .arg = (a), .help = (h)
 #define OPT_END { .name = NULL }
 
-#define COMMAND_OPTS_MAX 5
+#define COMMAND_OPTS_MAX 6
 
 struct args;
 

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "host/cli/entry_out.h"
+#include "host/cli/target.h"
+
+#define TIMEOUT_TEXT "list not finished in time"
+
+/* A row of the text table. */
+struct row {
+	char type;
+	char *name, *time, *size;	/* in one allocation at name */
+};
+
+struct listing {
+	enum cli_format format;
+	bool recursive;
+	const char *base;	/* the requested path; "" for the list of archives, whose paths begin with '/' */
+	size_t base_len;
+	struct buf out;
+	struct jsonw w;
+	struct row *row;
+	size_t nr_rows, room;
+	struct cli_notes errors;
+};
+
+/* Rows are kept until all are there, because text is sorted. */
+static int add_row(struct listing *l, const struct client_entry *e)
+{
+	CLEANUP_BUF struct buf name = BUF_INIT, time = BUF_INIT, size = BUF_INIT;
+	const char *p = e->path;
+	size_t len = e->path_len;
+	struct row *row;
+
+	if (l->nr_rows == l->room) {
+		size_t room = l->room ? l->room * 2 : 64;
+
+		row = reallocarray(l->row, room, sizeof(*row));
+		if (!row)
+			return -ENOMEM;
+		l->row = row;
+		l->room = room;
+	}
+	if (!l->recursive || !len)
+		entry_name(e, l->base, l->base_len, &p, &len);
+	cli_escape(&name, p, len);
+	if (e->target) {
+		buf_str(&name, " -> ");
+		cli_escape(&name, e->target, e->target_len);
+	}
+	if (e->has_stat)
+		cli_time(&time, e->mtime_s);
+	if (e->has_size && (e->type == 'f' || !e->has_stat))
+		buf_fmt(&size, "%llu", (unsigned long long)e->size);
+	buf_u8(&name, 0);
+	buf_u8(&time, 0);
+	buf_u8(&size, 0);
+	row = &l->row[l->nr_rows];
+	if (buf_ok(&name) < 0 || buf_ok(&time) < 0 || buf_ok(&size) < 0)
+		return -ENOMEM;
+	row->type = e->type;
+	row->name = malloc(name.len + time.len + size.len);
+	if (!row->name)
+		return -ENOMEM;
+	row->time = memcpy(mempcpy(row->name, name.data, name.len), time.data, time.len);
+	row->size = memcpy(row->time + time.len, size.data, size.len);
+	l->nr_rows++;
+	return 0;
+}
+
+static int on_entry(void *arg, const struct client_entry *e)
+{
+	struct listing *l = arg;
+	const char *name;
+	size_t len;
+
+	if (e->error_name) {
+		entry_name(e, l->base, l->base_len, &name, &len);
+		if (e->path_len)
+			cli_note(&l->errors, e->path, e->path_len, "%s (%s)", e->error_text, e->error_name);
+		else
+			cli_note(&l->errors, name, len, "%s (%s)", e->error_text, e->error_name);
+	}
+	if (l->format == CLI_TEXT)
+		return add_row(l, e);
+	if (l->format == CLI_JSONL)
+		l->w = JSONW(&l->out);
+	entry_write_json(&l->w, e, l->base, l->base_len);
+	if (l->format == CLI_JSONL)
+		buf_u8(&l->out, '\n');
+	return cli_out_buf(&l->out);
+}
+
+static int by_type_and_name(const void *a, const void *b)
+{
+	const struct row *x = a, *y = b;
+
+	return x->type != y->type ? (x->type < y->type ? -1 : 1) : strcmp(x->name, y->name);
+}
+
+static int print_rows(struct listing *l)
+{
+	static const struct cli_column col[] = { { "type", false }, { "name", false }, { "last modified", false }, { "size", true } };
+	CLEANUP_FREE const char **cells = calloc(l->nr_rows * 4 + 1, sizeof(*cells));
+	CLEANUP_FREE char *types = calloc(l->nr_rows + 1, 2);
+
+	if (!cells || !types)
+		return -ENOMEM;
+	if (l->nr_rows)
+		qsort(l->row, l->nr_rows, sizeof(*l->row), by_type_and_name);
+	for (size_t i = 0; i < l->nr_rows; i++) {
+		types[i * 2] = l->row[i].type;
+		cells[i * 4] = types + i * 2;
+		cells[i * 4 + 1] = l->row[i].name;
+		cells[i * 4 + 2] = l->row[i].time;
+		cells[i * 4 + 3] = l->row[i].size;
+	}
+	return cli_table(col, 4, cells, l->nr_rows);
+}
+
+static void listing_begin(struct listing *l)
+{
+	l->w = (struct jsonw){ .out = &l->out, .pretty = l->format == CLI_JSON_PRETTY };
+	if (l->format == CLI_JSON || l->format == CLI_JSON_PRETTY)
+		jsonw_array_begin(&l->w);
+}
+
+/* Only after a complete listing: what breaks off must not look whole. */
+static int listing_end(struct listing *l)
+{
+	int r = 0;
+
+	if (l->format == CLI_TEXT) {
+		r = print_rows(l);
+	} else if (l->format != CLI_JSONL) {
+		jsonw_array_end(&l->w);
+		buf_u8(&l->out, '\n');
+		r = cli_out_buf(&l->out);
+	}
+	return r;
+}
+
+static void listing_free(struct listing *l)
+{
+	for (size_t i = 0; i < l->nr_rows; i++)
+		free(l->row[i].name);
+	free(l->row);
+	buf_free(&l->out);
+}
+
+static uint64_t disk_size(const char *file)
+{
+	CLEANUP_CLOSE int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	off_t end = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+
+	return end < 0 ? 0 : (uint64_t)end;
+}
+
+static int list_archives(const struct target *t, struct listing *l)
+{
+	const struct store_file *f;
+	size_t nr;
+	int r = 0;
+
+	if (!t->snapshot) {
+		for (size_t i = 0; r == 0 && i < t->nr_disks; i++) {
+			const struct client_entry e = {
+				.path = t->disks[i].name, .path_len = strlen(t->disks[i].name), .type = 'v',
+				.has_size = true, .size = disk_size(t->disks[i].file),
+			};
+
+			r = on_entry(l, &e);
+		}
+		return r;
+	}
+	f = snapshot_files(t->snapshot, &nr);
+	for (size_t i = 0; r == 0 && i < nr; i++) {
+		const char *dot = strrchr(f[i].name, '.');
+		bool image = dot && !strcmp(dot, ".fidx"), dir = dot && !strcmp(dot, ".didx") && strstr(f[i].name, "pxar.");
+		const struct client_entry e = {
+			.path = f[i].name, .path_len = strlen(f[i].name), .type = image ? 'v' : 'd',
+			.has_size = f[i].has_size, .size = f[i].size,
+		};
+
+		if (image || (dir && !strstr(f[i].name, ".ppxar.")))
+			r = on_entry(l, &e);
+	}
+	return r;
+}
+
+static int list_in_vm(const struct target *t, struct listing *l, struct err *err)
+{
+	struct client_totals totals;
+	struct client *c = NULL;
+	int r = target_connect(t, &c, err);
+
+	if (r < 0)
+		return r;
+	r = client_list(c, l->base, l->base_len, l->recursive, on_entry, l, &totals, err);
+	client_free(c);
+	return r;
+}
+
+static int list_path(const struct args *a, struct target *t, struct listing *l, const char *text, struct err *err)
+{
+	struct target_path p;
+	int r = target_open(t, err);
+
+	if (r == 0)
+		r = target_path(t, text, strlen(text), args_flag(a, "base64"), &p, err);
+	if (r < 0)
+		return r;
+	l->base = p.root ? "" : (const char *)p.bytes.data;
+	l->base_len = p.bytes.len;
+	listing_begin(l);
+	r = p.root ? list_archives(t, l) : list_in_vm(t, l, err);
+	if (r == 0)
+		r = listing_end(l);
+	l->base = NULL;
+	target_path_free(&p);
+	return r;
+}
+
+static int run_list(const struct args *a)
+{
+	struct listing l = { .recursive = args_flag(a, "recursive") };
+	struct err err = ERR_INIT;
+	struct target t;
+	size_t pos = 0;
+	int r;
+
+	cli_progress_init(args_flag(a, "quiet"));
+	cli_alarm((unsigned int)args_number(a, "timeout", 0), TIMEOUT_TEXT);
+	r = cli_format(a, &l.format, &err);
+	if (r < 0)
+		return cli_fail(&err, r);
+	r = target_parse(a, &pos, &t, &err);
+	if (r == 0 && pos + 1 != a->nr_pos)
+		r = err_text(&err, -EINVAL, pos < a->nr_pos ? "too many arguments: with --disk there is no SNAPSHOT" : "PATH is missing");
+	if (r == 0)
+		r = list_path(a, &t, &l, a->pos[pos], &err);
+	cli_notes_end(&l.errors);
+	if (l.errors.nr && t.nr_disks)
+		(void)target_report_damage(&t);
+	if (r < 0 && r != -EPIPE)
+		r = cli_fail(&err, err.code ? r : -ENOMEM);
+	else if (r < 0 || l.errors.nr)
+		r = EXIT_PARTIAL;
+	listing_free(&l);
+	target_free(&t);
+	return r;
+}
+
+static const struct opt opts[] = {
+	{ OPT("recursive", OPT_BOOL, NULL, "with all that lies beneath") },
+	{ OPT("timeout", OPT_NUMBER, "SECONDS", "give up after so long; the VM goes on starting"), .min = 1, .max = 1000000 },
+	{ OPT("quiet", OPT_BOOL, NULL, "no progress on the terminal") },
+	OPT_END,
+};
+
+const struct command cmd_list = {
+	.name = "list",
+	.usage = "SNAPSHOT PATH | --disk FILE PATH",
+	.help = "what is in a snapshot or disk image",
+	.more = "PATH: / lists the archives; ARCHIVE, ARCHIVE/part, ARCHIVE/part/1/etc what is in there.",
+	.opts = { target_opts, opts, cli_format_jsonl_opts, target_base64_opts, target_vm_opts },
+	.min_pos = 1,
+	.max_pos = 2,
+	.run = run_list,
+};
