@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import stat
+import struct
 import subprocess
 import tarfile
 from decimal import Decimal
@@ -268,7 +269,23 @@ def tar_entry(member, path):
         e.rdev = (member.devmajor, member.devminor)
     mark = "SCHILY.xattr."
     e.xattrs = {k[len(mark):]: v.encode("utf-8", "surrogateescape") for k, v in member.pax_headers.items() if k.startswith(mark)}
+    for key, name in (("SCHILY.acl.access", "system.posix_acl_access"), ("SCHILY.acl.default", "system.posix_acl_default")):
+        if key in member.pax_headers:
+            e.xattrs.setdefault(name, acl_from_text(member.pax_headers[key]))
     return e
+
+
+def acl_from_text(text):
+    """The kernel's form of an ACL of a tar: "user::rw-,user:1000:rwx,..." with numbers, or a number as fourth field."""
+    tags = {"user": (1, 2), "group": (4, 8), "mask": (16, 16), "other": (32, 32)}
+    entries = []
+    for item in text.replace("\n", ",").split(","):
+        if item.strip():
+            tag, who, perm, *number = item.strip().split(":")
+            ident = int(number[0] if number else who) if who else 0xffffffff
+            bits = sum(b for c, b in (("r", 4), ("w", 2), ("x", 1)) if c in perm)
+            entries.append((tags[tag][1 if who else 0], ident, bits))
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", t, p, i) for t, i, p in sorted(entries))
 
 
 def tar_name(text):

@@ -7,7 +7,7 @@ import manifest as M
 from images import remove_tree
 
 SHOWN = 12
-NOT_RESTORED = {"security.selinux"}		# attributes that belong to the host's policy: named, and left out in a directory
+NOT_RESTORED = ("security.selinux", "osx.")	# of the host's policy, or unknown to it: named, and left out in a directory
 
 
 class VolumeCheck:
@@ -60,7 +60,7 @@ class VolumeCheck:
     def check_code(self, what, r, volumes, without, attributes=()):
         """0, or 1 when the manifest has something that cannot be there; each of it must be named."""
         left_out = [e for v in volumes for e in v.entries.values()
-                    if e.err or e.type in without or (e.xattrs and attributes and attributes & set(e.xattrs))]
+                    if e.err or e.type in without or any(n.startswith(attributes) for n in e.xattrs or ())]
         want = {1 if left_out else 0}
         if len(volumes) > 1:
             want.add(0)
@@ -77,9 +77,9 @@ class VolumeCheck:
         remove_tree(target)
         for v in volumes:
             for path, e in v.entries.items():
-                for name in NOT_RESTORED & set(e.xattrs or ()):
-                    if path in seen and seen[path].xattrs is not None:
-                        seen[path].xattrs.setdefault(name, e.xattrs[name])
+                for name, value in (e.xattrs or {}).items():
+                    if name.startswith(NOT_RESTORED) and path in seen and seen[path].xattrs is not None:
+                        seen[path].xattrs.setdefault(name, value)
         return self.report("%s %s: directory" % (self.image, place), volumes, "dir", seen, without=("s",))
 
     def tar(self, source, place, volumes):
