@@ -129,7 +129,8 @@ static size_t acl_named(struct buf *b, const struct pxar_entry *e, uint64_t type
 }
 
 /* @mask: PXAR_ACL_NO_MASK if there is none; then it is made up when named entries need one */
-static void acl_build(struct buf *b, const struct pxar_entry *e, bool is_default, const uint64_t perm[static 3], uint64_t mask)
+static void acl_build(struct buf *b, const struct pxar_entry *e, bool is_default, const uint64_t perm[static 3],
+		      uint64_t mask)
 {
 	uint64_t any = perm[1];
 	size_t nr;

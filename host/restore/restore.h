@@ -62,7 +62,8 @@ int restore_to_dir(int dirfd, const struct restore_options *o, unsigned int dec_
  */
 struct restore_tar;
 int restore_tar_new(int fd, struct restore_tar **ret, struct err *err);
-int restore_to_tar(struct restore_tar *t, const struct restore_options *o, unsigned int dec_flags, restore_read_fn *read, void *arg,
+int restore_to_tar(struct restore_tar *t, const struct restore_options *o, unsigned int dec_flags,
+		   restore_read_fn *read, void *arg,
 		   const struct restore_sink *sink, struct restore_report *ret, struct err *err);
 int restore_tar_finish(struct restore_tar *t, struct err *err);
 void restore_tar_free(struct restore_tar *t);

@@ -96,7 +96,8 @@ static int put_member(struct to_tar *t, const struct pxar_entry *e, struct err *
 	pax_head(&t->tar->out, &m);
 	if (e->flags & LOST_FLAGS || e->has_projid) {
 		t->rep.r->meta_failed++;
-		report_note(&t->rep, root ? NULL : e->name, -EOPNOTSUPP, "tar holds neither file attributes (chattr) nor project ids");
+		report_note(&t->rep, root ? NULL : e->name, -EOPNOTSUPP,
+			    "tar holds neither file attributes (chattr) nor project ids");
 	}
 	return flush_some(t->tar, err);
 }
@@ -346,8 +347,8 @@ static void to_tar_free(struct to_tar *t)
 	buf_free(&t->rep.path);
 }
 
-int restore_to_tar(struct restore_tar *tar, const struct restore_options *o, unsigned int dec_flags, restore_read_fn *read,
-		   void *arg, const struct restore_sink *sink, struct restore_report *ret, struct err *err)
+int restore_to_tar(struct restore_tar *tar, const struct restore_options *o, unsigned int dec_flags,
+		   restore_read_fn *read, void *arg, const struct restore_sink *sink, struct restore_report *ret, struct err *err)
 {
 	CLEANUP(to_tar_free) struct to_tar t = { .tar = tar, .o = o, .ext = dec_flags & PXAR_DEC_EXT,
 						 .rep = { .r = ret, .sink = sink } };
