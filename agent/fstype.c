@@ -11,6 +11,8 @@
 #define REISERFS_HINT "it replays its journal even for reading: give the VM a writable slot for this disk"
 
 static const struct fstype table[] = {
+	{ "ext4", FSTYPE_BACKUP_1K, "ext4", { "noload,errors=continue,sb=8193" }, NULL },
+	{ "ext4", FSTYPE_BACKUP_4K, "ext4", { "noload,errors=continue,sb=131072" }, NULL },
 	{ "ext4", NULL, "ext4", EXT_OPTIONS, NULL },
 	{ "ext3", NULL, "ext4", EXT_OPTIONS, NULL },
 	{ "ext2", NULL, "ext4", EXT_OPTIONS, NULL },

@@ -12,6 +12,10 @@
 
 #define FSTYPE_ATTEMPTS 5
 
+/* "versions" of ext file systems whose first superblock is gone: opened by the backup, with blocks of 1 or 4 KiB */
+#define FSTYPE_BACKUP_1K "backup superblock at 8193"
+#define FSTYPE_BACKUP_4K "backup superblock at 32768"
+
 struct fstype {
 	const char *type;		/* blkid's name */
 	const char *version;		/* only with this version; NULL: any */

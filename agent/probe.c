@@ -9,6 +9,8 @@
 #include "agent/disk.h"
 #include "agent/fstype.h"
 #include "common/cleanup.h"
+#include "common/cur.h"
+#include "common/io.h"
 
 #define SIGNATURES_MAX 32
 
@@ -55,6 +57,34 @@ static void probe_ambiguous(blkid_probe pr, struct probe *p)
 	}
 }
 
+/* A backup superblock of block group 1 with this size of blocks (0: 1 KiB, 2: 4 KiB)? */
+static bool is_ext_backup(int fd, uint64_t off, uint32_t block_size)
+{
+	uint8_t bytes[1024];
+	struct cur c = cur_of(bytes, sizeof(bytes));
+	uint16_t magic, group;
+	uint32_t log_size;
+
+	/* block size at 0x18, signature at 0x38, number of the block group at 0x5a */
+	return io_pread_full(fd, bytes, sizeof(bytes), off) == 0 && cur_skip(&c, 0x18) == 0 &&
+	       cur_u32le(&c, &log_size) == 0 && cur_skip(&c, 0x1c) == 0 && cur_u16le(&c, &magic) == 0 &&
+	       cur_skip(&c, 0x20) == 0 && cur_u16le(&c, &group) == 0 && magic == 0xef53 && group == 1 &&
+	       log_size == block_size;
+}
+
+static void probe_backup(int fd, struct probe *p)
+{
+	const char *version = is_ext_backup(fd, UINT64_C(8193) * 1024, 0)   ? FSTYPE_BACKUP_1K :
+			      is_ext_backup(fd, UINT64_C(32768) * 4096, 2) ? FSTYPE_BACKUP_4K :
+									     NULL;
+
+	if (!version)
+		return;
+	strcpy(p->type, "ext4");
+	(void)snprintf(p->version, sizeof(p->version), "%s", version);
+	p->damaged = true;
+}
+
 int probe_device(const char *dev, struct probe *ret)
 {
 	CLEANUP(free_probep) blkid_probe pr = blkid_new_probe();
@@ -79,6 +109,8 @@ int probe_device(const char *dev, struct probe *ret)
 		get_all(pr, &p);
 	else if (r < 0)
 		return errno ? -errno : -EIO;
+	else
+		probe_backup(fd, &p);
 	*ret = p;
 	return 0;
 }

@@ -10,6 +10,7 @@ struct probe {
 	char type[32];		/* as blkid names it; empty: nothing known */
 	char version[32], label[256], uuid[64];
 	bool ambiguous;		/* several signatures; type is the first that can be mounted, else the first */
+	bool damaged;		/* known by a backup superblock only */
 	char all[128];		/* ambiguous: the types, "ext4, swap" */
 };
 

@@ -38,6 +38,8 @@ static void content_fields(struct jsonw *w, const struct probe *p, const char *d
 	if (fs && !fstype_in_kernel(fs->driver)) {
 		(void)snprintf(text, sizeof(text), "the VM's kernel cannot read %s", p->type);
 		jsonw_key_string(w, "error", text);
+	} else if (p->damaged) {
+		jsonw_key_string(w, "error", "damaged: the first superblock is bad, a backup is used");
 	} else if (p->ambiguous) {
 		(void)snprintf(text, sizeof(text), "ambiguous: signatures of %s", p->all);
 		jsonw_key_string(w, "error", text);
