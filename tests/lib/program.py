@@ -31,6 +31,8 @@ class Result:
         return "pluck %s\nexit %s after %.2f s\nstderr: %s" % (" ".join(str(a) for a in self.args), self.code, self.seconds,
                                                               self.text[-3000:])
 
+    __repr__ = __str__
+
 
 class Scratch:
     """A temporary directory that goes away with all that is in it. One for a test script."""
