@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * run: a program of the tools image inside the VM, next to the disks. Its output is a hostile guest's: to a terminal it
+ * goes escaped.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/cli/cli.h"
+#include "host/cli/target.h"
+
+static void put_output(const char *p, size_t len, bool terminal)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+
+	if (!terminal) {
+		(void)cli_out(p, len);
+		return;
+	}
+	while (len) {
+		const char *lf = memchr(p, '\n', len);
+		size_t n = lf ? (size_t)(lf - p) : len;
+
+		cli_escape(&b, p, n);
+		if (lf)
+			buf_u8(&b, '\n');
+		n += lf ? 1 : 0;
+		p += n;
+		len -= n;
+	}
+	(void)cli_out_buf(&b);
+}
+
+static int run_program(struct client *c, const struct buf *words)
+{
+	bool terminal = isatty(STDOUT_FILENO);
+	struct err err = ERR_INIT;
+	char chunk[65536];
+	ssize_t n;
+	int r;
+
+	r = client_run_begin(c, words->data, words->len, &err);
+	if (r < 0)
+		return cli_fail(&err, r);
+	while ((n = client_read(c, chunk, sizeof(chunk), &err)) > 0)
+		put_output(chunk, (size_t)n, terminal);
+	if (n < 0)
+		return cli_fail(&err, (int)n);
+	return client_last_totals(c)->exit_status;
+}
+
+static int run_run(const struct args *a)
+{
+	CLEANUP_BUF struct buf words = { .limit = CLIENT_RUN_MAX };
+	struct client *c = NULL;
+	struct err err = ERR_INIT;
+	struct target t;
+	size_t pos = 0;
+	int r;
+
+	r = target_parse(a, &pos, &t, &err);
+	for (size_t i = pos; i < a->nr_pos; i++)
+		buf_add(&words, a->pos[i], strlen(a->pos[i]) + 1);
+	if (r == 0 && pos == a->nr_pos)
+		r = err_text(&err, -EINVAL, "no program to run");
+	if (r == 0 && buf_ok(&words) < 0)
+		r = err_text(&err, -EINVAL, "the command is longer than %d bytes", CLIENT_RUN_MAX);
+	if (r == -EINVAL) {
+		target_free(&t);
+		return cli_usage(a->cmd, "%s", err.text);
+	}
+	if (r == 0)
+		r = target_open(&t, &err);
+	if (r == 0)
+		r = target_connect(&t, &c, &err);
+	r = r < 0 ? cli_fail(&err, r) : run_program(c, &words);
+	client_free(c);
+	target_free(&t);
+	return r;
+}
+
+const struct command cmd_run = {
+	.name = "run",
+	.usage = "[SNAPSHOT] -- PROGRAM [ARG...]",
+	.help = "run a program of the tools image inside the VM",
+	.more = "The disks are /dev/vda, /dev/vdb, ... in the order given, read-only; volumes that were listed are\n"
+		"mounted below /mnt. PROGRAM is any applet of busybox, or one of the image's own tools, such as\n"
+		"blkid. The exit status is the program's own.\n",
+	.opts = { target_opts, target_vm_opts },
+	.min_pos = 1,
+	.max_pos = 66,
+	.run = run_run,
+};
