@@ -200,11 +200,10 @@ def make_ext4(image, size, top, ident, label="data", fstype="ext4", features=Non
         entry.mtime += nsec
         epoch = ((entry.mtime // 10**9) + 2**31) >> 32
         script.append("sif %s mtime_extra %d" % (quoted(path), nsec << 2 | epoch))
-    # mke2fs does not store times outside of 32 bits by itself
+    # mke2fs stores the low 32 bits of a time alone
     for path, entry in volume.entries.items():
         sec = None if entry.mtime is None else entry.mtime // 10**9
         if sec is not None and not 0 <= sec < 2**31 and path not in dict(ns):
-            script.append("sif %s mtime %d" % (quoted(path), sec & 0xffffffff))
             script.append("sif %s mtime_extra %d" % (quoted(path), (sec + 2**31) >> 32))
     if script:
         run("debugfs", "-w", "-f", "/dev/stdin", image, input=("\n".join(script) + "\n").encode())
