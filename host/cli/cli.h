@@ -9,6 +9,7 @@
  * exit status (host/exit.h); what went wrong it reports with cli_fail(), cli_usage() or cli_error().
  */
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -156,6 +157,13 @@ void cli_signals_init(void);
 int cli_signals_hold(void);
 /** cli_signals_release() - undo; a signal that came meanwhile ends the program. Closes @fd. */
 void cli_signals_release(int fd);
+
+/**
+ * cli_signals_defer() - from now on the first of them sets the flag and shuts down the stream @fd (-1: none), whose reader
+ * then cleans up; the second ends the program at once
+ * Return: 0 in it, or the signal's number.
+ */
+const volatile sig_atomic_t *cli_signals_defer(int fd);
 
 /** cli_alarm() - end the program with EXIT_TIMEOUT and "@text" after @seconds; 0: never. @text must stay valid. */
 void cli_alarm(unsigned int seconds, const char *text);

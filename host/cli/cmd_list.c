@@ -198,7 +198,7 @@ static int list_in_vm(const struct target *t, struct listing *l, struct err *err
 {
 	struct client_totals totals;
 	struct client *c = NULL;
-	int r = target_connect(t, &c, err);
+	int r = target_connect(t, &c, NULL, err);
 
 	if (r < 0)
 		return r;

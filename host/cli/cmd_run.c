@@ -73,7 +73,7 @@ static int run_run(const struct args *a)
 	if (r == 0)
 		r = target_open(&t, &err);
 	if (r == 0)
-		r = target_connect(&t, &c, &err);
+		r = target_connect(&t, &c, NULL, &err);
 	r = r < 0 ? cli_fail(&err, r) : run_program(c, &words);
 	client_free(c);
 	target_free(&t);

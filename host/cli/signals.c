@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -88,6 +89,31 @@ void cli_signals_release(int fd)
 	end_signals(&set);
 	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
 	(void)close(fd);
+}
+
+static volatile sig_atomic_t deferred, defer_fd = -1;
+
+/* The first one breaks the stream off, so that its reader cleans up; the second ends the program. */
+static void on_deferred(int sig)
+{
+	int saved = errno;
+
+	if (deferred)
+		on_end(sig);
+	deferred = sig;
+	if (defer_fd >= 0)
+		(void)shutdown(defer_fd, SHUT_RDWR);
+	errno = saved;
+}
+
+const volatile sig_atomic_t *cli_signals_defer(int fd)
+{
+	defer_fd = fd;
+	set_handler(SIGINT, on_deferred);
+	set_handler(SIGTERM, on_deferred);
+	if (deferred && fd >= 0)
+		(void)shutdown(fd, SHUT_RDWR);
+	return &deferred;
 }
 
 void cli_alarm(unsigned int seconds, const char *text)

@@ -346,7 +346,7 @@ void target_path_free(struct target_path *p)
 	buf_free(&p->bytes);
 }
 
-int target_connect(const struct target *t, struct client **ret, struct err *err)
+int target_connect(const struct target *t, struct client **ret, int *ret_fd, struct err *err)
 {
 	struct session_conn conn;
 	int r = session_connect(&t->spec, cli_phase, NULL, &conn, err);
@@ -355,6 +355,8 @@ int target_connect(const struct target *t, struct client **ret, struct err *err)
 	if (r < 0)
 		return r;
 	*ret = client_new(conn.fd, conn.ticket);
+	if (ret_fd)
+		*ret_fd = conn.fd;
 	explicit_bzero(conn.ticket, sizeof(conn.ticket));
 	return *ret ? 0 : err_set(err, -ENOMEM, "connection");
 }

@@ -70,8 +70,8 @@ void target_path_free(struct target_path *p);
 /** target_archive() - how paths name a disk. Borrowed. */
 const char *target_archive(const struct target *t, size_t disk);
 
-/** target_connect() - a client of the agent of this target's session. */
-int target_connect(const struct target *t, struct client **ret, struct err *err);
+/** target_connect() - a client of the agent of this target's session. @ret_fd: its stream, borrowed; may be NULL. */
+int target_connect(const struct target *t, struct client **ret, int *ret_fd, struct err *err);
 
 /** target_report_damage() - name the ranges of the disks that could not be read. Return: how many; 0 also if unknown. */
 int target_report_damage(const struct target *t);

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/b64.h"
+#include "common/cleanup.h"
+#include "common/jsonw.h"
+#include "host/cli/target.h"
+
+#define TREE_DEPTH_MAX 64
+
+/* Of an object that the client checked: "filepath" and "text" instead of the agent's relative path. */
+static int print_stat(json_t *o, const struct target_path *p, bool pretty)
+{
+	const char *name = memrchr(p->bytes.data, '/', p->bytes.len);
+	CLEANUP_BUF struct buf out = BUF_INIT, b64 = BUF_INIT, text = BUF_INIT;
+	CLEANUP_FREE char *line = NULL;
+	struct jsonw w = JSONW(&text);
+	json_t *t;
+
+	name = name ? name + 1 : (const char *)p->bytes.data;
+	b64_encode(&b64, p->bytes.data, p->bytes.len);
+	jsonw_string(&w, name, (size_t)((const char *)p->bytes.data + p->bytes.len - name));
+	t = buf_cstr(&text) ? json_loads(buf_cstr(&text), JSON_DECODE_ANY, NULL) : NULL;
+	if (!t || !buf_cstr(&b64) || json_object_set_new(o, "text", t) < 0 ||
+	    json_object_set_new(o, "filepath", json_string(buf_cstr(&b64))) < 0)
+		return -ENOMEM;
+	(void)json_object_del(o, "path");
+	line = json_dumps(o, JSON_SORT_KEYS | (pretty ? JSON_INDENT(2) : JSON_COMPACT));
+	if (!line)
+		return -ENOMEM;
+	buf_fmt(&out, "%s\n", line);
+	return cli_out_buf(&out);
+}
+
+static int stat_path(const struct args *a, struct target *t, const char *text, enum cli_format format, struct err *err)
+{
+	struct target_path p = { 0 };
+	struct client *c = NULL;
+	json_t *o = NULL;
+	int r = target_open(t, err);
+
+	if (r == 0)
+		r = target_path(t, text, strlen(text), args_flag(a, "base64"), &p, err);
+	if (r < 0)
+		return r;
+	r = p.root ? err_text(err, -EINVAL, "'/' has no metadata") : target_connect(t, &c, NULL, err);
+	if (r == 0)
+		r = client_stat(c, p.bytes.data, p.bytes.len, &o, err);
+	if (r == 0)
+		(void)print_stat(o, &p, format == CLI_JSON_PRETTY || format == CLI_TEXT);
+	json_decref(o);
+	client_free(c);
+	target_path_free(&p);
+	return r;
+}
+
+static int run_stat(const struct args *a)
+{
+	struct err err = ERR_INIT;
+	enum cli_format format;
+	struct target t = { 0 };
+	size_t pos = 0;
+	int r;
+
+	cli_progress_init(false);
+	r = cli_format(a, &format, &err);
+	if (r == 0)
+		r = target_parse(a, &pos, &t, &err);
+	if (r == 0 && pos + 1 != a->nr_pos)
+		r = err_text(&err, -EINVAL, "give one PATH");
+	if (r == 0)
+		r = stat_path(a, &t, a->pos[pos], format, &err);
+	target_free(&t);
+	return r < 0 ? cli_fail(&err, r) : EXIT_OK;
+}
+
+static void text_of(struct buf *out, const char *before, const json_t *v, const char *after)
+{
+	if (!v)
+		return;
+	buf_str(out, before);
+	cli_escape(out, json_string_value(v), json_string_length(v));
+	buf_str(out, after);
+}
+
+static void tree_text(struct buf *out, const json_t *list, unsigned int depth)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach((json_t *)list, i, v) {
+		const json_t *size = json_object_get(v, "size"), *path = json_object_get(v, "path");
+		CLEANUP_BUF struct buf raw = BUF_INIT;
+
+		for (unsigned int d = 0; d < depth; d++)
+			buf_str(out, "  ");
+		text_of(out, "", json_object_get(v, "name"), "");
+		text_of(out, "  ", json_object_get(v, "type"), "");
+		if (size)
+			buf_fmt(out, "  %lld bytes", (long long)json_integer_value(size));
+		text_of(out, "  label '", json_object_get(v, "label"), "'");
+		text_of(out, "  uuid ", json_object_get(v, "uuid"), "");
+		if (path && b64_decode(&raw, json_string_value(path), json_string_length(path)) == 0) {
+			buf_str(out, "  -> ");
+			cli_escape(out, raw.data, raw.len);
+		}
+		text_of(out, "  (", json_object_get(v, "error"), ")");
+		buf_u8(out, '\n');
+		if (depth < TREE_DEPTH_MAX)
+			tree_text(out, json_object_get(v, "children"), depth + 1);
+	}
+}
+
+/* "path" as text, the very bytes as "filepath". */
+static int tree_paths(json_t *list, unsigned int depth)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach(list, i, v) {
+		CLEANUP_BUF struct buf raw = BUF_INIT, text = BUF_INIT;
+		struct jsonw w = JSONW(&text);
+		json_t *path = json_object_get(v, "path"), *plain;
+
+		if (path && b64_decode(&raw, json_string_value(path), json_string_length(path)) == 0) {
+			jsonw_string(&w, raw.data, raw.len);
+			plain = buf_cstr(&text) ? json_loads(buf_cstr(&text), JSON_DECODE_ANY, NULL) : NULL;
+			if (!plain || json_object_set(v, "filepath", path) < 0 || json_object_set_new(v, "path", plain) < 0)
+				return -ENOMEM;
+		}
+		if (depth < TREE_DEPTH_MAX && tree_paths(json_object_get(v, "children"), depth + 1) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* What the agent did not name is there nevertheless. */
+static int add_missing(json_t *list, const struct target *t)
+{
+	for (size_t i = 0; i < t->nr_disks; i++) {
+		bool seen = false;
+		json_t *v;
+		size_t j;
+
+		json_array_foreach(list, j, v) {
+			const char *name = json_string_value(json_object_get(v, "name"));
+
+			seen |= name && !strcmp(name, t->disks[i].name);
+		}
+		if (!seen && json_array_append_new(list, json_pack("{s:s,s:s}", "name", t->disks[i].name, "type", "disk")) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int print_tree(json_t *list, const struct target *t, enum cli_format format)
+{
+	CLEANUP_BUF struct buf out = BUF_INIT;
+	CLEANUP_FREE char *text = NULL;
+
+	if (add_missing(list, t) < 0)
+		return -ENOMEM;
+	if (format == CLI_TEXT) {
+		tree_text(&out, list, 0);
+		return cli_out_buf(&out);
+	}
+	if (tree_paths(list, 0) < 0)
+		return -ENOMEM;
+	text = json_dumps(list, JSON_SORT_KEYS | (format == CLI_JSON_PRETTY ? JSON_INDENT(2) : JSON_COMPACT));
+	if (!text)
+		return -ENOMEM;
+	buf_fmt(&out, "%s\n", text);
+	return cli_out_buf(&out);
+}
+
+static int run_disks(const struct args *a)
+{
+	struct err err = ERR_INIT;
+	struct client *c = NULL;
+	struct target t = { 0 };
+	enum cli_format format;
+	json_t *list = NULL;
+	size_t pos = 0;
+	int r;
+
+	cli_progress_init(false);
+	r = cli_format(a, &format, &err);
+	if (r == 0)
+		r = target_parse(a, &pos, &t, &err);
+	if (r == 0 && pos != a->nr_pos)
+		r = err_text(&err, -EINVAL, "too many arguments");
+	if (r == 0)
+		r = target_open(&t, &err);
+	if (r == 0)
+		r = target_connect(&t, &c, NULL, &err);
+	if (r == 0)
+		r = client_disks(c, &list, &err);
+	if (r == 0 && print_tree(list, &t, format) == -ENOMEM)
+		r = err_set(&err, -ENOMEM, "disks");
+	json_decref(list);
+	client_free(c);
+	target_free(&t);
+	return r < 0 ? cli_fail(&err, r) : EXIT_OK;
+}
+
+const struct command cmd_stat = {
+	.name = "stat",
+	.usage = "SNAPSHOT PATH | --disk FILE PATH",
+	.help = "all metadata of one path, as JSON",
+	.opts = { target_opts, cli_format_opts, target_base64_opts, target_vm_opts },
+	.min_pos = 1,
+	.max_pos = 2,
+	.run = run_stat,
+};
+
+const struct command cmd_disks = {
+	.name = "disks",
+	.usage = "SNAPSHOT | --disk FILE",
+	.help = "partitions and volumes on the disks",
+	.opts = { target_opts, cli_format_opts, target_vm_opts },
+	.max_pos = 1,
+	.run = run_disks,
+};
