@@ -84,6 +84,8 @@ static void on_note(void *arg, const char *path, size_t path_len, int code, cons
 {
 	struct extract *x = arg;
 
+	if (code == -EPIPE)
+		return;		/* the reader of our output went away: no fault of the entry */
 	if (code)
 		cli_note(&x->notes, path, path_len, "%s: %s", what, strerror(code < 0 ? -code : code));
 	else
