@@ -34,7 +34,7 @@ static int ask(int dir, const char *hash, enum control_op op, char **ret_payload
 	fd = state_connect(dir, hash);
 	if (fd < 0)
 		return fd;
-	r = control_send_request(fd, op);
+	r = control_send_request(fd, op, NULL);
 	if (r == 0)
 		r = control_recv(fd, ADMIN_ANSWER_MS, &h, ret_payload);
 	if (r < 0)

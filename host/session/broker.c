@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -22,6 +23,7 @@
 #include "common/log.h"
 #include "host/session/control.h"
 #include "host/session/spec.h"
+#include "host/source/store/key.h"
 #include "host/vm/kvm.h"
 
 #define BROKER_QEMU_END_MS 200		/* QEMU's end may be the cause of the device's */
@@ -323,18 +325,29 @@ static int serve(const struct session_spec *spec, int first_fd)
 static int read_spec(int fd, struct spec_copy **ret, struct err *err)
 {
 	CLEANUP_FREE char *text = NULL;
+	size_t len, size;
 	struct stat st;
 	int r;
 
 	if (fstat(fd, &st) < 0 || st.st_size <= 0 || st.st_size > SPEC_JSON_MAX)
 		return err_set(err, -EBADMSG, "spec of the session");
-	text = malloc((size_t)st.st_size);
+	size = (size_t)st.st_size;
+	text = malloc(size);
 	if (!text)
 		return err_set(err, -ENOMEM, "spec of the session");
-	r = io_pread_full(fd, text, (size_t)st.st_size, 0);
+	(void)mlock(text, size);
+	r = io_pread_full(fd, text, size, 0);
 	if (r < 0)
 		return err_set(err, r, "spec of the session");
-	return spec_from_json(text, (size_t)st.st_size, ret, err);
+	len = strnlen(text, size);
+	r = len == size || size - len - 1 == KEY_BYTES ? spec_from_json(text, len, ret, err) : err_set(err, -EBADMSG, "spec of the session");
+	if (r == 0 && len < size)
+		r = spec_copy_set_key(*ret, text + len + 1, err);
+	explicit_bzero(text, size);
+	/* Whoever else has the memfd finds nothing in it any more. */
+	if (pwrite(fd, text, size, 0) < 0 || ftruncate(fd, 0) < 0)
+		log_debug("spec of the session: %s", strerror(errno));
+	return r;
 }
 
 int session_main(int spec_fd, int ready_fd)

@@ -14,6 +14,7 @@
 #include "common/err.h"
 #include "common/wire.h"
 #include "host/link/link.h"
+#include "host/session/control.h"
 #include "host/session/damage.h"
 #include "host/session/disks.h"
 #include "host/session/fill.h"
@@ -40,7 +41,7 @@ struct broker;
 struct caller {
 	struct watch watch;
 	struct broker *b;
-	uint8_t request[8];
+	uint8_t request[sizeof(struct control_request)];
 	size_t got;
 	bool waiting;		/* CONNECT, for the agent */
 	int64_t deadline_ms;

@@ -6,9 +6,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <openssl/crypto.h>
+
 #include "common/cleanup.h"
 #include "common/jsonw.h"
 #include "host/session/control.h"
+#include "host/source/store/key.h"
 
 static void drop(struct caller *c)
 {
@@ -104,6 +107,26 @@ static void begin_wait(struct caller *c)
 		(void)control_send(c->watch.fd, CONTROL_PROGRESS, 0, b->phase, strlen(b->phase), false);
 }
 
+/* May this caller see what our key opens? */
+static bool shows_our_key(const struct caller *c, const struct control_request *rq)
+{
+	const struct crypt_key *key = c->b->spec->key;
+
+	if (!key || !rq->has_key)
+		return !key && !rq->has_key;
+	return !CRYPTO_memcmp(key->fingerprint, rq->fingerprint, sizeof(rq->fingerprint));
+}
+
+static void refuse_key(struct caller *c, bool shown)
+{
+	if (!c->b->spec->key)
+		answer(c, -EKEYREJECTED, "the running session has opened the snapshot without a key; stop it first ('pluck stop SNAPSHOT')");
+	else if (shown)
+		answer(c, -EKEYREJECTED, "wrong key: the running session has opened the snapshot with another one");
+	else
+		answer(c, -EKEYREJECTED, "no key: the running session has opened the snapshot with one");
+}
+
 static void serve_request(struct caller *c)
 {
 	struct broker *b = c->b;
@@ -116,7 +139,10 @@ static void serve_request(struct caller *c)
 	}
 	switch ((enum control_op)rq.op) {
 	case CONTROL_CONNECT:
-		begin_wait(c);
+		if (shows_our_key(c, &rq))
+			begin_wait(c);
+		else
+			refuse_key(c, rq.has_key);
 		break;
 	case CONTROL_STATUS:
 		answer_status(c);

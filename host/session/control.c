@@ -11,7 +11,7 @@
 
 int control_check_request(const struct control_request *rq)
 {
-	if (rq->magic != CONTROL_MAGIC || rq->op < CONTROL_CONNECT || rq->op > CONTROL_WHY)
+	if (rq->magic != CONTROL_MAGIC || rq->op < CONTROL_CONNECT || rq->op > CONTROL_WHY || rq->has_key > 1)
 		return -EPROTO;
 	return 0;
 }
@@ -40,10 +40,12 @@ static int send_all(int fd, const void *p, size_t n, bool wait)
 	return 0;
 }
 
-int control_send_request(int fd, enum control_op op)
+int control_send_request(int fd, enum control_op op, const uint8_t *fingerprint)
 {
-	const struct control_request rq = { .magic = CONTROL_MAGIC, .op = op };
+	struct control_request rq = { .magic = CONTROL_MAGIC, .op = op, .has_key = fingerprint ? 1 : 0 };
 
+	if (fingerprint)
+		memcpy(rq.fingerprint, fingerprint, sizeof(rq.fingerprint));
 	return send_all(fd, &rq, sizeof(rq), true);
 }
 

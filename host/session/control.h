@@ -14,15 +14,18 @@
 
 #include "common/err.h"
 
-#define CONTROL_MAGIC 0x31434c50u	/* "PLC1" */
+#define CONTROL_MAGIC 0x32434c50u	/* "PLC2" */
 #define CONTROL_PAYLOAD_MAX (1u << 20)
 
 enum control_op { CONTROL_CONNECT = 1, CONTROL_STATUS, CONTROL_STOP, CONTROL_DAMAGE, CONTROL_WHY };
 enum control_kind { CONTROL_PROGRESS = 1, CONTROL_OK, CONTROL_ERROR };
 
+/* A caller shows its key by the fingerprint: CONNECT is refused unless it is that of the session, or neither has a key. */
 struct control_request {
 	uint32_t magic;
 	uint32_t op;
+	uint32_t has_key;	/* 0 or 1 */
+	uint8_t fingerprint[32];	/* zero without a key */
 };
 
 struct control_header {
@@ -37,8 +40,8 @@ int control_check_request(const struct control_request *rq);
 /** control_check_header() - Return: 0; -EPROTO. */
 int control_check_header(const struct control_header *h);
 
-/** control_send_request() - blocking. Return: 0; negative errno. */
-int control_send_request(int fd, enum control_op op);
+/** control_send_request() - blocking. @fingerprint: of the key; NULL if there is none. Return: 0; negative errno. */
+int control_send_request(int fd, enum control_op op, const uint8_t *fingerprint);
 
 /**
  * control_send() - one frame, without waiting unless @wait

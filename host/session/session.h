@@ -22,6 +22,8 @@
 
 #define SESSION_DISKS_MAX 60
 
+struct crypt_key;
+
 struct session_disk {
 	const char *name;	/* what paths begin with, without ".img.fidx" */
 	const char *file;	/* --disk: the raw file */
@@ -33,6 +35,7 @@ struct session_spec {
 	const char *repository;	/* absolute directory of a local datastore; NULL: plain disks */
 	const char *ns;		/* namespace, "" for the root */
 	const char *snapshot;	/* TYPE/ID/TIME */
+	const struct crypt_key *key;	/* the snapshot is opened with it; NULL: none. Not part of the HASH */
 	const struct session_disk *disks;
 	size_t nr_disks;
 	uint32_t memory_mib;	/* 0: default */
@@ -50,7 +53,7 @@ typedef void session_progress_fn(void *arg, const char *phase);
 /**
  * session_connect() - a connection to the agent of the session for @spec; starts the session if there is none
  * Blocks until the agent listens. Return: 0; -EHOSTDOWN the VM failed (text has the reason); -ETIMEDOUT; what opening
- * the sources gives; negative errno.
+ * the sources gives; -EKEYREJECTED the session that runs has another key, or none; negative errno.
  */
 int session_connect(const struct session_spec *spec, session_progress_fn *progress, void *arg, struct session_conn *ret, struct err *err);
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <jansson.h>
@@ -14,11 +15,13 @@
 
 #include "common/buf.h"
 #include "common/cleanup.h"
+#include "host/source/store/key.h"
 
 struct spec_copy {
 	struct session_spec spec;
 	struct session_disk disks[SESSION_DISKS_MAX];
 	json_t *json;		/* owns the strings */
+	struct crypt_key key;
 };
 
 static int check_name(const char *name, struct err *err)
@@ -275,6 +278,15 @@ int spec_from_json(const char *text, size_t len, struct spec_copy **ret, struct 
 	return 0;
 }
 
+int spec_copy_set_key(struct spec_copy *c, const void *data, struct err *err)
+{
+	(void)mlock(&c->key, sizeof(c->key));	/* where the limits allow it */
+	if (crypt_key_init(&c->key, data) < 0)
+		return err_text(err, -EIO, "derive from the key");
+	c->spec.key = &c->key;
+	return 0;
+}
+
 const struct session_spec *spec_copy_get(const struct spec_copy *c)
 {
 	return &c->spec;
@@ -285,5 +297,6 @@ void spec_copy_free(struct spec_copy *c)
 	if (!c)
 		return;
 	json_decref(c->json);
+	crypt_key_wipe(&c->key);
 	free(c);
 }

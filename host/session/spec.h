@@ -27,12 +27,14 @@ int spec_check(const struct session_spec *spec, struct err *err);
  */
 int spec_hash(const struct session_spec *spec, char ret[static STATE_HASH_LEN + 1], struct err *err);
 
-/** spec_to_json() - malloc'ed text with absolute paths. NULL without memory. */
+/** spec_to_json() - malloc'ed text with absolute paths, without the key. NULL without memory. */
 char *spec_to_json(const struct session_spec *spec);
 
 struct spec_copy;
 /** spec_from_json() - the reverse. Return: 0; -EBADMSG, -EINVAL. */
 int spec_from_json(const char *text, size_t len, struct spec_copy **ret, struct err *err);
+/** spec_copy_set_key() - a data key of KEY_BYTES, copied to locked memory and wiped by spec_copy_free(). Return: 0; -EIO. */
+int spec_copy_set_key(struct spec_copy *c, const void *data, struct err *err);
 /** spec_copy_get() - borrowed until spec_copy_free(). */
 const struct session_spec *spec_copy_get(const struct spec_copy *c);
 void spec_copy_free(struct spec_copy *c);

@@ -21,6 +21,7 @@
 #include "host/session/control.h"
 #include "host/session/spec.h"
 #include "host/session/state.h"
+#include "host/source/store/key.h"
 
 #define START_TRIES 3			/* sessions that end while we speak to them */
 #define START_FRAME_MS 90000		/* longer than any phase of a session */
@@ -61,6 +62,11 @@ static int spec_memfd(const struct session_spec *spec, struct err *err)
 	if (fd < 0 || !text)
 		return err_set(err, text ? -errno : -ENOMEM, "spec of the session");
 	r = io_write_full(fd, text, strlen(text));
+	/* Behind the text, not in it: no parser makes copies of the key. */
+	if (r == 0 && spec->key)
+		r = io_write_full(fd, "", 1);
+	if (r == 0 && spec->key)
+		r = io_write_full(fd, spec->key->data, KEY_BYTES);
 	return r < 0 ? err_set(err, r, "spec of the session") : TAKE_FD(fd);
 }
 
@@ -211,7 +217,7 @@ static int attempt(int dir, const char *hash, const struct session_spec *spec, s
 		state_remove_stale(dir, hash);
 		fd = spawn(spec, err);
 	}
-	r = fd < 0 ? fd : control_send_request(fd, CONTROL_CONNECT);
+	r = fd < 0 ? fd : control_send_request(fd, CONTROL_CONNECT, spec->key ? spec->key->fingerprint : NULL);
 	if (r >= 0) {
 		struct pollfd pfd = { .fd = fd, .events = POLLIN };
 

@@ -18,6 +18,7 @@
 #include "host/session/damage.h"
 #include "host/session/spec.h"
 #include "host/session/state.h"
+#include "host/source/store/key.h"
 
 #define HASH "00112233445566778899aabbccddeeff"
 
@@ -227,7 +228,7 @@ static const struct {
 
 static void test_control(void **state)
 {
-	struct control_request rq = { CONTROL_MAGIC, CONTROL_CONNECT };
+	struct control_request rq = { .magic = CONTROL_MAGIC, .op = CONTROL_CONNECT };
 	CLEANUP_FREE char *payload = NULL;
 	struct control_header h;
 	char next[4];
@@ -241,6 +242,8 @@ static void test_control(void **state)
 	assert_int_equal(control_check_request(&rq), 0);
 	rq.op = CONTROL_WHY + 1;
 	assert_int_equal(control_check_request(&rq), -EPROTO);
+	rq = (struct control_request){ .magic = CONTROL_MAGIC, .op = CONTROL_CONNECT, .has_key = 2 };
+	assert_int_equal(control_check_request(&rq), -EPROTO);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
 	assert_int_equal(control_send(sv[0], CONTROL_OK, 0, "hello", 5, false), 0);
 	assert_int_equal(write(sv[0], "HTTP", 4), 4);
@@ -253,6 +256,33 @@ static void test_control(void **state)
 	(void)close(sv[0]);
 	assert_int_equal(control_recv(sv[1], 1000, &h, &payload), -ENODATA);
 	(void)close(sv[1]);
+}
+
+/* The key goes beside the spec's text, never into it. */
+static void test_key(void **state)
+{
+	const struct session_disk disk = { .name = "d", .archive = "d.img.fidx" };
+	struct session_spec spec = { .repository = "/tmp", .ns = "", .snapshot = "vm/1/2024-01-01T00:00:00Z", .disks = &disk, .nr_disks = 1 };
+	CLEANUP(spec_copy_freep) struct spec_copy *copy = NULL;
+	CLEANUP_FREE char *with = NULL, *without = NULL;
+	char hash[STATE_HASH_LEN + 1], again[STATE_HASH_LEN + 1];
+	uint8_t data[KEY_BYTES];
+	struct crypt_key key;
+
+	(void)state;
+	memset(data, 'K', sizeof(data));
+	assert_int_equal(crypt_key_init(&key, data), 0);
+	without = spec_to_json(&spec);
+	assert_int_equal(spec_hash(&spec, hash, NULL), 0);
+	spec.key = &key;
+	with = spec_to_json(&spec);
+	assert_int_equal(spec_hash(&spec, again, NULL), 0);
+	assert_string_equal(with, without);
+	assert_string_equal(hash, again);
+	assert_int_equal(spec_from_json(with, strlen(with), &copy, NULL), 0);
+	assert_null(spec_copy_get(copy)->key);
+	assert_int_equal(spec_copy_set_key(copy, data, NULL), 0);
+	assert_memory_equal(spec_copy_get(copy)->key->fingerprint, key.fingerprint, sizeof(key.fingerprint));
 }
 
 static const char *disk_name(void *arg, uint32_t disk)
@@ -282,7 +312,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_locks),	  cmocka_unit_test(test_dir_modes),  cmocka_unit_test(test_socket), cmocka_unit_test(test_hash),
-		cmocka_unit_test(test_spec_json), cmocka_unit_test(test_spec_check), cmocka_unit_test(test_control), cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_spec_json), cmocka_unit_test(test_spec_check), cmocka_unit_test(test_control), cmocka_unit_test(test_key),
+		cmocka_unit_test(test_damage),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "common/buf.h"
@@ -87,6 +88,7 @@ int snapshot_open_key(struct store *s, const char *ns, const char *name, const s
 		return err_text(err, -EINVAL, "bad snapshot name, expected TYPE/ID/YYYY-MM-DDTHH:MM:SSZ");
 	(void)names_format_snapshot(&sn->name, text);
 	if (key) {
+		(void)mlock(sn, sizeof(*sn));	/* where the limits allow it */
 		sn->has_key = true;
 		sn->key = *key;
 	}
@@ -103,6 +105,22 @@ int snapshot_open_key(struct store *s, const char *ns, const char *name, const s
 int snapshot_open(struct store *s, const char *ns, const char *name, struct snapshot **ret, struct err *err)
 {
 	return snapshot_open_key(s, ns, name, NULL, ret, err);
+}
+
+enum snapshot_seal snapshot_seal(const struct snapshot *sn)
+{
+	bool encrypted = false;
+
+	for (size_t i = 0; i < sn->manifest->nr_files; i++)
+		encrypted = encrypted || !strcmp(sn->manifest->files[i].crypt_mode, "encrypt");
+	if (encrypted)
+		return SNAPSHOT_ENCRYPTED;
+	return sn->manifest->has_signature || sn->manifest->has_fp ? SNAPSHOT_SIGNED : SNAPSHOT_OPEN;
+}
+
+bool snapshot_verified(const struct snapshot *sn)
+{
+	return sn->has_key && sn->manifest->has_signature;
 }
 
 static int check_blob(const struct store_file *f, const struct buf *file, struct err *err)

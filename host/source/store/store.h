@@ -64,6 +64,19 @@ int snapshot_open(struct store *s, const char *ns, const char *name, struct snap
 int snapshot_open_key(struct store *s, const char *ns, const char *name, const struct crypt_key *key,
 		      struct snapshot **ret, struct err *err);
 void snapshot_close(struct snapshot *sn);
+
+/* What its manifest says of keys. */
+enum snapshot_seal {
+	SNAPSHOT_OPEN,		/* nothing */
+	SNAPSHOT_SIGNED,	/* it has a signature, or names a key */
+	SNAPSHOT_ENCRYPTED,	/* files are encrypted */
+};
+
+/** snapshot_seal() - a key is needed for all but SNAPSHOT_OPEN. */
+enum snapshot_seal snapshot_seal(const struct snapshot *sn);
+
+/** snapshot_verified() - was the manifest's signature checked with the key it was opened with? */
+bool snapshot_verified(const struct snapshot *sn);
 const struct store_file *snapshot_files(const struct snapshot *sn, size_t *ret_nr);
 
 /**
