@@ -42,7 +42,7 @@ static const struct fstype table[] = {
 	{ "ufs", NULL, "ufs", { "ufstype=44bsd", "ufstype=sunx86", "ufstype=sun", "ufstype=old" }, NULL },
 	{ "gfs2", NULL, "gfs2", { "spectator,lockproto=lock_nolock" }, NULL },
 	{ "minix", NULL, "minix", { "" }, NULL },
-	{ "reiserfs", NULL, "reiserfs", { "" }, REISERFS_HINT },
+	{ "reiserfs", NULL, "reiserfs", { "user_xattr,acl", "" }, REISERFS_HINT },
 	{ "bcachefs", NULL, "bcachefs", { "norecovery,nochanges", "nochanges" }, NULL },
 	{ "ocfs2", NULL, "ocfs2", { "" }, NULL },
 	{ "bfs", NULL, "bfs", { "" }, NULL },

@@ -76,6 +76,12 @@ static int on_leave(void *arg, const char *path, size_t path_len, int error)
 	return send_line(l, true);
 }
 
+/* Kinds of buckets are virtual; what can be extracted as a whole is a directory. */
+static const char *bucket_type(const struct list *l)
+{
+	return l->t->level == TARGET_PARTS ? "d" : "v";
+}
+
 static int on_bucket(void *arg, const struct bucket_entry *e)
 {
 	struct list *l = arg;
@@ -84,7 +90,7 @@ static int on_bucket(void *arg, const struct bucket_entry *e)
 	buf_reset(&l->line);
 	jsonw_object_begin(&w);
 	jsonw_key_b64(&w, "path", e->name, strlen(e->name));
-	jsonw_key_string(&w, "type", "v");
+	jsonw_key_string(&w, "type", bucket_type(l));
 	if (e->has_size)
 		jsonw_key_u64(&w, "size", e->size);
 	jsonw_object_end(&w);
@@ -173,7 +179,7 @@ static int on_legacy_bucket(void *arg, const struct bucket_entry *e)
 {
 	struct list *l = arg;
 
-	return legacy_entry(l, e->name, l->t->level == TARGET_PARTS ? 'd' : 'v', e->has_size, e->size, NULL);
+	return legacy_entry(l, e->name, *bucket_type(l), e->has_size, e->size, NULL);
 }
 
 static const struct walk_ops ext_ops = { on_entry, on_leave };

@@ -19,7 +19,7 @@
  *   GET /api2/json/run?args=B64                   a program of the tools image; NUL-separated words
  *   GET /api2/json/stop
  *
- * Ticket: header "Authorization: <64 hex digits>". path: base64 of "DISK.img.fidx/part/1/etc" as formats in docs/api.md.
+ * Ticket: header "Authorization: <64 hex digits>". path: base64 of "DISK.img.fidx/part/1/etc", see docs/api.md.
  * Errors: status 4xx/5xx, body text/plain with the message, header "pluck-error: ENOENT" (errno name).
  *
  * ENTRY of ext=1, one object a line, unsorted, and each line at most WIRE_LINE_MAX bytes:
@@ -27,7 +27,8 @@
  *    "target":B64,"rdev":[MAJ,MIN],"error":{"name":"EIO","text":"..."}}
  *   path: of the entry beneath the requested one, no leading slash; "" is the requested entry itself (sent alone for
  *   anything but a directory, and with "error" for a directory that could not be read to its end).
- *   type: d f l b c p s, v for bucket levels ("v" entries have no lstat fields; "size" if known). mtime is the floor.
+ *   type: d f l b c p s, v for kinds of buckets, d for a bucket itself (both without lstat fields; "size" if known).
+ *   mtime is the floor.
  *   A missing field means "not known"; an entry that lstat refuses has path, type "?" and error.
  *
  * VOLUME: {"name","type","size","label","uuid","part-uuid","part-name","path","error","children":[VOLUME...]}
