@@ -39,7 +39,7 @@ static int setup(void **state)
 	(void)chmod(top, 0755);
 	target = open(top, O_RDONLY | O_DIRECTORY);
 	(void)mkdirat(target, "target", 0777);
-	(void)fchmodat(target, "target", 0777, 0);
+	assert_int_equal(fchmodat(target, "target", 0777, 0), 0);
 	(void)mkdirat(target, "canary", 0755);
 	close(openat(target, "canary/file", O_CREAT | O_WRONLY, 0644));
 	int fd = openat(target, "target", O_RDONLY | O_DIRECTORY);
