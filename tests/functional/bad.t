@@ -23,9 +23,9 @@ def volumes_of(tree):
     todo = list(tree)
     while todo:
         node = todo.pop()
-        if "path" in node:
-            paths.append(base64.b64decode(node["path"]).lstrip(b"/"))
-        parts += sum(1 for c in node.get("children", []) if c.get("path") is None or b"/part/" in base64.b64decode(c["path"]))
+        if "filepath" in node:
+            paths.append(base64.b64decode(node["filepath"]).lstrip(b"/"))
+        parts += sum(1 for c in node.get("children", []) if c.get("filepath") is None or b"/part/" in base64.b64decode(c["filepath"]))
         todo += node.get("children", [])
     return paths, parts
 

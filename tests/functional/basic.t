@@ -106,13 +106,13 @@ def check_extract(tap, pluck, disk, name, manifest, scratch):
     r = pluck.run("extract", *disk, "--format", "pxar", name + "/part/2/home/ann", "-")
     tap.ok(r.code == 0 and b"quarterly report" in r.out, "a directory as pxar", r)
     several = scratch.new_dir("several")
-    r = pluck.run("extract", *disk, "--path", "etc/hostname", "--path", "home/ann/one", name + "/part/2", several)
+    r = pluck.run("extract", *disk, "--path", name + "/part/2/etc/hostname", "--path", name + "/part/3/home/ann/one", several)
     found = sorted(os.path.relpath(os.path.join(a, f), several) for a, _, fs in os.walk(several) for f in fs)
     tap.ok(r.code == 0 and len(found) == 2 and found[0].endswith("hostname") and found[1].endswith("one"), "--path picks two files", r, found)
     with open(scratch.join("paths"), "w", encoding="ascii") as f:
-        f.write("etc/hostname\nhome/ann/docs\n")
+        f.write("%s/part/2/etc/hostname\n%s/part/2/home/ann/docs\n" % (name, name))
     several = scratch.new_dir("several")
-    r = pluck.run("extract", *disk, "--paths-from", scratch.join("paths"), name + "/part/2", several)
+    r = pluck.run("extract", *disk, "--paths-from", scratch.join("paths"), several)
     found = sorted(f for _, _, fs in os.walk(several) for f in fs)
     tap.ok(r.code == 0 and found == ["hostname", "report.txt"], "--paths-from picks a file and a directory", r, found)
 
@@ -140,8 +140,8 @@ def check_disks(tap, pluck, disk):
     tap.ok(not missing, "disks names the file systems", missing, text)
     tap.ok(all(label in text for label in ("FATVOL", '"data"', "xdata", "btr", "EFI System", "root / 'q'")),
            "disks shows labels and partition names", text)
-    listable = [n for n in flat.get("ext4", []) if "path" in n]
-    tap.ok(listable and base64.b64decode(listable[0]["path"]).endswith(b"/part/2"), "disks gives the path that list takes", text)
+    listable = [n for n in flat.get("ext4", []) if "filepath" in n]
+    tap.ok(listable and base64.b64decode(listable[0]["filepath"]).endswith(b"/part/2"), "disks gives the path that list takes", text)
     r = pluck.run("disks", *disk)
     tap.ok(r.code == 0 and b"ext4" in r.out and b"btrfs" in r.out, "disks as text", r, r.out)
 

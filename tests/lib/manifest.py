@@ -153,6 +153,8 @@ def listed_entry(path, o):
     e = Entry(path, type=o["type"], uid=o.get("uid"), gid=o.get("gid"), mtime=o.get("mtime-ns"), ino=o.get("inode"))
     if e.type == "h":
         e.type = "f"
+    if e.mtime is None and "mtime-nsec" in o:
+        e.mtime = o["mtime"] * 10**9 + o["mtime-nsec"]
     if "mode" in o:
         e.mode = stat.S_IMODE(o["mode"])
         if type_of_mode(o["mode"]) != e.type:
