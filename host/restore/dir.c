@@ -222,7 +222,8 @@ static int create_special(int dirfd, const struct pxar_entry *e)
 	else if (e->kind == PXAR_KIND_FIFO)
 		r = mkfifoat(dirfd, e->name, 0600);
 	else
-		r = mknodat(dirfd, e->name, (mode_t)(e->mode & S_IFMT) | 0600, makedev(e->dev_major, e->dev_minor));
+		r = mknodat(dirfd, e->name, (mode_t)(e->mode & S_IFMT) | 0600,
+			    e->kind == PXAR_KIND_DEVICE ? makedev(e->dev_major, e->dev_minor) : 0);
 	return r < 0 ? -errno : 0;
 }
 
@@ -234,8 +235,6 @@ static int make_special(struct to_dir *t, const struct pxar_entry *e, struct err
 	bool exists;
 	int r;
 
-	if (e->kind == PXAR_KIND_SOCKET)
-		return left_out(t, e->name, -EOPNOTSUPP, "sockets are not restored", err);
 	if (e->kind == PXAR_KIND_DEVICE && !t->o->devices)
 		return left_out(t, e->name, -EPERM, "devices are restored only on request", err);
 	if (!may_take(t, e, &exists))

@@ -63,8 +63,11 @@ static bool set_owner(const struct object *o)
 	return false;
 }
 
-static bool allowed(const struct pxar_xattr *x)
+/* Labels and capabilities mean something only together with the owner they were given to. */
+static bool allowed(const struct pxar_xattr *x, bool owned)
 {
+	if (!strcmp(x->name, "security.selinux") || !strcmp(x->name, "security.capability"))
+		return owned;
 	return !strncmp(x->name, "user.", 5) || !strncmp(x->name, "trusted.", 8) || !strcmp(x->name, "security.NTACL");
 }
 
@@ -74,7 +77,7 @@ static void set_xattrs(const struct object *o, bool owned)
 		const struct pxar_xattr *x = &o->e->xattrs[i];
 		int r;
 
-		if (!allowed(x) && (strcmp(x->name, "security.capability") || !owned)) {
+		if (!allowed(x, owned)) {
 			failed(o, -EPERM, "extended attribute of a kind that is not restored");
 			continue;
 		}

@@ -7,7 +7,7 @@ import manifest as M
 from images import remove_tree
 
 SHOWN = 12
-NOT_RESTORED = ("security.selinux", "osx.")	# of the host's policy, or unknown to it: named, and left out in a directory
+NOT_RESTORED = ("osx.",)	# unknown to the host: named, and left out in a directory
 
 
 class VolumeCheck:
@@ -69,10 +69,10 @@ class VolumeCheck:
             self.tap.ok(False, "%s %s: exit code of %s" % (self.image, r.args[-2], what), "want %s" % want, r, "not named: %s" % silent[:5])
 
     def directory(self, source, place, volumes):
-        """Extracted to a directory, as root with everything but sockets."""
+        """Extracted to a directory, as root with everything."""
         target = self.scratch.new_dir("restored")
         r = self.pluck.run("extract", *source, "--devices", place, target)
-        self.check_code("extract to a directory", r, volumes, ("s",), NOT_RESTORED)
+        self.check_code("extract to a directory", r, volumes, (), NOT_RESTORED)
         seen = M.beneath(M.from_tree(target), only_root(os.listdir(os.fsencode(target)), volumes))
         remove_tree(target)
         for v in volumes:
@@ -80,7 +80,7 @@ class VolumeCheck:
                 for name, value in (e.xattrs or {}).items():
                     if name.startswith(NOT_RESTORED) and path in seen and seen[path].xattrs is not None:
                         seen[path].xattrs.setdefault(name, value)
-        return self.report("%s %s: directory" % (self.image, place), volumes, "dir", seen, without=("s",))
+        return self.report("%s %s: directory" % (self.image, place), volumes, "dir", seen)
 
     def tar(self, source, place, volumes):
         path = self.scratch.join("out.tar")
