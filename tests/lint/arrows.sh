@@ -9,14 +9,15 @@ common:             common
 agent:              agent common
 host:               host/exit.h common
 host/source:        host/source common
-host/source/store:  host/source/source.h host/source/store common
-host/source/remote: host/source/source.h host/source/remote host/source/store common
+host/source/store:  host/source/source.h host/source/chunks.h host/source/store common
+host/source/remote: host/source/source.h host/source/chunks.h host/source/remote host/source/store common
 host/link:          host/link common
 host/dev:           host/dev host/link common
 host/vm:            host/vm common
 host/session:       host/session host/vm host/link host/source host/dev/dev.h common
 host/client:        host/client common
 host/restore:       host/restore common
+host/archive:       host/archive host/restore host/source common
 host/mount:         host/mount host/client common
 host/cli:           host common
 initramfs:          initramfs

@@ -12,6 +12,7 @@
 #include "host/source/source.h"
 
 struct buf;
+struct chunks;
 struct crypt_key;
 struct store;
 struct snapshot;
@@ -85,6 +86,12 @@ const struct store_file *snapshot_files(const struct snapshot *sn, size_t *ret_n
  * checked on each load; the all-zero chunk is not read. The store and snapshot must stay open as long as the source.
  */
 int snapshot_open_image(struct snapshot *sn, const char *file, struct source **ret, struct err *err);
+
+/**
+ * snapshot_open_archive() - a dynamic index (file archive or catalog) as chunks
+ * @file: stored name. The same checks as those of snapshot_open_image(). The store and snapshot must stay open as long as it.
+ */
+int snapshot_open_archive(struct snapshot *sn, const char *file, struct chunks **ret, struct err *err);
 
 /**
  * snapshot_read_blob() - contents of a ".blob" file

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef HOST_ARCHIVE_ACCESS_H
+#define HOST_ARCHIVE_ACCESS_H
+
+/*
+ * Random access to a pxar archive: a unified stream, or a metadata stream with its payload stream. Directories are found by
+ * their goodbye tables. Every position comes from the archive and is checked: items lie within the range of their member,
+ * members within that of their directory and behind its entry, so no chain of positions can lead back. No recursion. Not
+ * thread safe.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/pxar/dec_attrs.h"
+#include "common/pxar/entry.h"
+#include "common/pxar/format.h"
+#include "host/source/source.h"
+
+#define ACCESS_MEMBERS_MAX ((uint64_t)4 << 20)	/* of one directory */
+
+struct access;
+
+/* One member, read and checked. Vectors and strings of the entry live until it is read into again. */
+struct access_member {
+	struct pxar_entry entry;
+	uint64_t entry_pos;	/* of its ENTRY item */
+	uint64_t body;		/* behind its last item but members and GOODBYE; a file's data in a unified archive */
+	uint64_t end;		/* of its range */
+	bool data_checked;
+	struct dec_attrs attrs;
+	char name[PXAR_NAME_MAX + 1];
+	char target[PXAR_TARGET_MAX + 1];
+};
+
+/** access_member_new() - Return: room for a member; NULL without memory. */
+struct access_member *access_member_new(void);
+void access_member_free(struct access_member *m);
+
+/* Where a member lies. */
+struct access_ref {
+	uint64_t pos;		/* of its FILENAME */
+	uint64_t size;		/* as the table says, not 0 */
+};
+
+/* The members of one directory, in the order of the archive. */
+struct access_dir {
+	struct access_ref *ref;
+	size_t nr;
+	size_t nr_unreadable;	/* members that the writer could not read and only left a trace of */
+	uint64_t goodbye;	/* its position: members end here */
+};
+
+/**
+ * access_open() - check the beginning and the root directory
+ * @meta:    the unified archive or the metadata stream, borrowed
+ * @payload: NULL if there is none (contents of files in split archives are then -ENODATA), borrowed
+ * Return: 0; -EBADMSG; what reading gives; -ENOMEM.
+ */
+int access_open(struct source *meta, struct source *payload, struct access **ret, struct err *err);
+void access_free(struct access *a);
+
+/** access_is_split() - are the contents of files in a stream of their own? */
+bool access_is_split(const struct access *a);
+
+/** access_root() - the root directory. Return: 0; negative errno. */
+int access_root(struct access *a, struct access_member *ret, struct err *err);
+
+/**
+ * access_find() - look a path up; symlinks are not followed
+ * @path: components separated by slashes; leading, double and trailing slashes and "." are ignored; "" is the root
+ * Return: 0; -ENOENT; -ENOTDIR; -EINVAL for ".."; -EBADMSG.
+ */
+int access_find(struct access *a, const char *path, size_t len, struct access_member *ret, struct err *err);
+
+/** access_dir_open() - the members of directory @m. Return: 0, release it with access_dir_close(); -ENOTDIR; -EBADMSG. */
+int access_dir_open(struct access *a, const struct access_member *m, struct access_dir *ret, struct err *err);
+void access_dir_close(struct access_dir *d);
+
+/**
+ * access_dir_member() - read member @i
+ * Return: 0; negative errno. A name that could be read is in @ret->name then, which else is "".
+ */
+int access_dir_member(struct access *a, const struct access_dir *d, size_t i, struct access_member *ret,
+		      struct err *err);
+
+/** access_follow() - the file that hard link @m refers to. Return: 0; -EBADMSG if that is no regular file of that name before it. */
+int access_follow(struct access *a, const struct access_member *m, struct access_member *ret, struct err *err);
+
+/** access_check_data() - is the file's data where the archive says? Return: 0; -EBADMSG; -ENODATA without payload stream. */
+int access_check_data(struct access *a, struct access_member *m, struct err *err);
+
+/** access_read() - exactly @n bytes of a file at @off, within its size. Return: 0; negative errno. */
+int access_read(struct access *a, struct access_member *m, void *p, size_t n, uint64_t off, struct err *err);
+
+#endif

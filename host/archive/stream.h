@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef HOST_ARCHIVE_STREAM_H
+#define HOST_ARCHIVE_STREAM_H
+
+/* Chunks of varying length as a source: a bounded cache of decoded chunks, and read-ahead for who reads on and on. */
+
+#include "common/err.h"
+#include "host/source/chunks.h"
+#include "host/source/source.h"
+
+#define STREAM_CACHE_BYTES ((size_t)64 << 20)
+
+/**
+ * stream_open() - @c as a source
+ * @c:           taken over, also on failure
+ * @cache_bytes: decoded chunks kept at most; a chunk that is being read is kept in any case
+ * Once a chunk follows the one read before, two threads decode those that come next. No read waits for them but for the
+ * very chunk it needs. A chunk that is missing or damaged fails the reads that touch it, by name.
+ * Return: 0; -ENOMEM.
+ */
+int stream_open(struct chunks *c, size_t cache_bytes, struct source **ret, struct err *err);
+
+#endif
