@@ -108,9 +108,9 @@ make_content
 step make_disk
 
 say "A datastore, and a backup of the disk with its configuration"
-step "$pluck" datastore create store
-step "$pluck" backup --repository store --backup-id 100 --backup-time 2024-05-01T12:00:00Z drive-scsi0.img:disk.img qemu-server.conf:vm.conf
-step "$pluck" snapshots --repository store
+step "$pluck" datastore create "$work/store"
+step "$pluck" backup --repository "$work/store" --backup-id 100 --backup-time 2024-05-01T12:00:00Z drive-scsi0.img:disk.img qemu-server.conf:vm.conf
+step "$pluck" snapshots --repository "$work/store"
 snapshot=vm/100/2024-05-01T12:00:00Z
 from=(--repository "$work/store" "$snapshot")
 
