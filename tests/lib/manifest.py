@@ -371,6 +371,9 @@ def compare(want, seen, ignore=(), without=()):
                 if path != b"":
                     out.append(Difference(path, "entry", w.type, "missing"))
             continue
+        if w.err is not None and w.type == "f" and s.sha is not None:
+            out.append(Difference(path, "entry", "left out: %s" % w.err, "a file of %s bytes" % s.size))
+            continue
         for field in FIELDS:
             a, b = getattr(w, field), getattr(s, field)
             if field in ignore or a is None or b is None or (field == "mode" and w.type == "l"):
