@@ -426,7 +426,8 @@ static int read_ref(struct access *a, const struct access_ref *ref, uint64_t lim
 	return 0;
 }
 
-int access_dir_member(struct access *a, const struct access_dir *d, size_t i, struct access_member *ret, struct err *err)
+int access_dir_member(struct access *a, const struct access_dir *d, size_t i, struct access_member *ret,
+		      struct err *err)
 {
 	return read_ref(a, &d->ref[i], i + 1 < d->nr ? d->ref[i + 1].pos : d->goodbye, ret, err);
 }

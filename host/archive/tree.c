@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "host/archive/tree.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/buf.h"
+#include "common/cleanup.h"
+#include "common/pxar/encode.h"
+
+#define OPEN_MEMBERS_MAX ((uint64_t)8 << 20)	/* of all open directories */
+#define LINKS_MAX ((size_t)8 << 20)
+
+struct tree_level {
+	struct access_dir dir;
+	size_t next;
+	size_t path_len;	/* of the path outside of it */
+	struct pxar_error error;	/* code 0: none */
+};
+
+/* A file in the stream. */
+struct tree_made {
+	uint64_t from;		/* position in the archive */
+	uint64_t to;		/* in the stream */
+};
+
+/* A file that came in the place of a hard link to somewhere outside. */
+struct tree_adopted {
+	struct tree_made made;
+	size_t path_len;
+	char path[];
+};
+
+struct tree {
+	struct access *a;
+	struct pxar_enc *enc;
+	struct buf out;
+	size_t out_taken;
+	bool container, over;
+	char *prefix;			/* path of what holds the requested member in the archive, with a slash; "" */
+	struct tree_level *level;
+	size_t nr_levels, room_levels;
+	uint64_t nr_open;
+	struct buf path;		/* of the current directory in the stream, with a slash at the end */
+	struct access_member *m, *target;
+	struct access_member *data;	/* the file whose data goes out; NULL */
+	uint64_t data_off;
+	struct pxar_error data_error;
+	struct tree_made *made;		/* positions ascend */
+	size_t nr_made, room_made;
+	void *adopted;			/* of tsearch() */
+	tree_note_fn *note;
+	void *note_arg;
+};
+
+static int no_memory(struct err *err)
+{
+	return err_set(err, -ENOMEM, "archive");
+}
+
+static bool is_fatal(int code)
+{
+	return code == -ENOMEM || code == -EMFILE || code == -ENFILE;
+}
+
+/* Tells of @name in the current directory. Return: what the stream says of it. */
+static struct pxar_error tell(struct tree *t, const char *name, int code, uint64_t off, const struct err *why)
+{
+	struct pxar_error e = { .code = code, .off = off };
+	const size_t len = t->path.len;
+
+	(void)snprintf(e.text, sizeof(e.text), "%.255s", why->text);
+	buf_str(&t->path, name);
+	if (t->note && buf_ok(&t->path) == 0)
+		t->note(t->note_arg, (const char *)t->path.data, t->path.len, code, why->text);
+	t->path.len = len;
+	return e;
+}
+
+/* Opens the directory in t->m. A directory that cannot be read is an empty one with an error. */
+static int push_dir(struct tree *t, struct err *err)
+{
+	struct tree_level l = { .path_len = t->path.len };
+	struct err why = ERR_INIT;
+	int r;
+
+	if (t->nr_levels == t->room_levels) {
+		size_t room = t->room_levels ? 2 * t->room_levels : 16;
+		struct tree_level *v = reallocarray(t->level, room, sizeof(*v));
+
+		if (!v)
+			return no_memory(err);
+		t->level = v;
+		t->room_levels = room;
+	}
+	r = access_dir_open(t->a, t->m, &l.dir, &why);
+	if (r == 0 && l.dir.nr > OPEN_MEMBERS_MAX - t->nr_open) {
+		access_dir_close(&l.dir);
+		r = err_text(&why, -E2BIG, "too many members in the directories above");
+	}
+	if (is_fatal(r))
+		return err_text(err, r, "%s", why.text);
+	if (r == 0 && l.dir.nr_unreadable)
+		r = err_text(&why, -EIO, "%zu members are not in the backup: its writer could not read them",
+			     l.dir.nr_unreadable);
+	if (r < 0)
+		l.error = tell(t, t->m->name, r, UINT64_MAX, &why);
+	buf_str(&t->path, t->m->name);
+	if (t->m->entry.name_len)
+		buf_u8(&t->path, '/');
+	t->nr_open += l.dir.nr;
+	t->level[t->nr_levels++] = l;
+	return buf_ok(&t->path) < 0 ? no_memory(err) : 0;
+}
+
+static int pop_dir(struct tree *t)
+{
+	struct tree_level *l = &t->level[--t->nr_levels];
+	int r = 0;
+
+	if (l->error.code)
+		r = pxar_enc_dir_error(t->enc, &l->error);
+	t->nr_open -= l->dir.nr;
+	access_dir_close(&l->dir);
+	t->path.len = l->path_len;
+	t->over = !t->nr_levels;
+	return r < 0 ? r : pxar_enc_dir_end(t->enc);
+}
+
+static int made_add(struct tree *t, uint64_t from, uint64_t to, struct err *err)
+{
+	if (t->nr_made == LINKS_MAX)
+		return 0;	/* links to what comes now will be files */
+	if (t->nr_made == t->room_made) {
+		size_t room = t->room_made ? 2 * t->room_made : 256;
+		struct tree_made *v = reallocarray(t->made, room, sizeof(*v));
+
+		if (!v)
+			return no_memory(err);
+		t->made = v;
+		t->room_made = room;
+	}
+	t->made[t->nr_made++] = (struct tree_made){ from, to };
+	return 0;
+}
+
+static int by_from(const void *x, const void *y)
+{
+	const struct tree_made *a = x, *b = y;
+
+	return a->from < b->from ? -1 : a->from > b->from;
+}
+
+/* Begins file @m under the name of t->m; its data follows. */
+static int put_file(struct tree *t, struct access_member *m, struct err *err)
+{
+	struct pxar_entry e = m->entry;
+	struct err why = ERR_INIT;
+	int r = access_check_data(t->a, m, &why);
+
+	e.name = t->m->name;
+	e.name_len = t->m->entry.name_len;
+	e.payload_ref = false;
+	e.link_id = m->entry.pos + 1;
+	t->data_error = (struct pxar_error){ 0 };
+	if (r < 0) {
+		t->data_error = tell(t, e.name, r, 0, &why);
+		e.has_segments = true;	/* none */
+		e.payload_size = 0;
+	}
+	t->data = m;
+	t->data_off = r < 0 ? e.size : 0;
+	r = pxar_enc_entry(t->enc, &e);
+	return r < 0 ? err_set(err, r, "file of the archive") : 0;
+}
+
+/* The path of a hard link's target in the stream. Return: NULL if it is not below what was requested. */
+static const char *below(const struct tree *t, const char *target)
+{
+	const size_t n = strlen(t->prefix);
+
+	return strncmp(target, t->prefix, n) ? NULL : target + n;
+}
+
+/* Where a hard link can point to in the stream. Return: false: nowhere. */
+static bool link_to(struct tree *t, const struct pxar_entry *e, struct pxar_entry *ret)
+{
+	const struct tree_made key = { .from = e->link_pos };
+	const struct tree_made *made = t->nr_made ? bsearch(&key, t->made, t->nr_made, sizeof(key), by_from) : NULL;
+	struct tree_adopted **adopted;
+
+	*ret = *e;
+	if (made && below(t, e->target)) {
+		ret->target = below(t, e->target);
+		ret->target_len = strlen(ret->target);
+		ret->link_pos = made->to;
+		return true;
+	}
+	adopted = tfind(&key, &t->adopted, by_from);
+	if (!adopted)
+		return false;
+	ret->target = (*adopted)->path;
+	ret->target_len = (*adopted)->path_len;
+	ret->link_pos = (*adopted)->made.to;
+	return true;
+}
+
+static int adopt(struct tree *t, uint64_t from, uint64_t to, struct err *err)
+{
+	const size_t len = t->path.len + t->m->entry.name_len;
+	CLEANUP_FREE struct tree_adopted *x = NULL;
+
+	if (len > PXAR_TARGET_MAX)
+		return 0;
+	x = malloc(sizeof(*x) + len + 1);
+	if (!x)
+		return no_memory(err);
+	*x = (struct tree_adopted){ .made = { from, to }, .path_len = len };
+	if (t->path.len)
+		memcpy(x->path, t->path.data, t->path.len);
+	memcpy(x->path + t->path.len, t->m->name, t->m->entry.name_len + 1);
+	if (!tsearch(x, &t->adopted, by_from))
+		return no_memory(err);
+	x = NULL;
+	return 0;
+}
+
+/* A member that is there, but not whole: an empty file with an error. */
+static int put_error(struct tree *t, int code, const struct err *why, struct err *err)
+{
+	const struct pxar_error error = tell(t, t->m->name, code, UINT64_MAX, why);
+	const struct pxar_entry e = { .name = t->m->name, .name_len = strlen(t->m->name), .kind = PXAR_KIND_FILE,
+				      .mode = S_IFREG };
+	int r;
+
+	if (is_fatal(code))
+		return err_text(err, code, "%s", why->text);
+	if (!e.name_len) {
+		t->level[t->nr_levels - 1].error = error;
+		return 0;
+	}
+	r = pxar_enc_entry(t->enc, &e);
+	if (r == 0)
+		r = pxar_enc_error(t->enc, &error);
+	return r < 0 ? err_set(err, r, "member of the archive") : 0;
+}
+
+static int put_hardlink(struct tree *t, struct err *err)
+{
+	const uint64_t to = pxar_enc_pos(t->enc);
+	struct err why = ERR_INIT;
+	struct pxar_entry e;
+	int r;
+
+	if (link_to(t, &t->m->entry, &e)) {
+		r = pxar_enc_entry(t->enc, &e);
+		return r < 0 ? err_set(err, r, "hard link of the archive") : 0;
+	}
+	r = access_follow(t->a, t->m, t->target, &why);
+	if (r < 0)
+		return put_error(t, r, &why, err);
+	r = put_file(t, t->target, err);
+	return r < 0 ? r : adopt(t, t->m->entry.link_pos, to, err);
+}
+
+static int put_member(struct tree *t, struct err *err)
+{
+	const uint64_t to = pxar_enc_pos(t->enc);
+	struct pxar_entry *e = &t->m->entry;
+	struct err why = ERR_INIT;
+	int r;
+
+	switch (e->kind) {
+	case PXAR_KIND_HARDLINK:
+		return put_hardlink(t, err);
+	case PXAR_KIND_FILE:
+		r = put_file(t, t->m, err);
+		return r < 0 ? r : made_add(t, e->pos, to, err);
+	default:
+		r = pxar_enc_entry(t->enc, e);
+		if (r == -EINVAL) {	/* an empty symlink, too deep */
+			(void)err_text(&why, r, "cannot be restored");
+			return put_error(t, r, &why, err);
+		}
+		if (r < 0)
+			return err_set(err, r, "member of the archive");
+		return e->kind == PXAR_KIND_DIR ? push_dir(t, err) : 0;
+	}
+}
+
+/* The data of a file is out. */
+static int end_data(struct tree *t)
+{
+	t->data = NULL;
+	return t->data_error.code ? pxar_enc_error(t->enc, &t->data_error) : 0;
+}
+
+/* Puts more into the buffer. */
+static int step(struct tree *t, struct err *err)
+{
+	struct tree_level *l = &t->level[t->nr_levels - 1];
+	struct err why = ERR_INIT;
+	int r;
+
+	if (t->data) {
+		r = end_data(t);
+		return r < 0 ? err_set(err, r, "archive") : 0;
+	}
+	if (l->next == l->dir.nr) {
+		r = pop_dir(t);
+		return r < 0 ? err_set(err, r, "archive") : 0;
+	}
+	r = access_dir_member(t->a, &l->dir, l->next++, t->m, &why);
+	return r < 0 ? put_error(t, r, &why, err) : put_member(t, err);
+}
+
+/* The next bytes of the file's data; what cannot be read is zeros and an error. */
+static ssize_t read_data(struct tree *t, void *p, size_t n, struct err *err)
+{
+	const uint64_t left = t->data->entry.size - t->data_off;
+	struct err why = ERR_INIT;
+	int r;
+
+	if (n > left)
+		n = (size_t)left;
+	r = access_read(t->a, t->data, p, n, t->data_off, &why);
+	if (is_fatal(r))
+		return err_text(err, r, "%s", why.text);
+	if (r < 0) {
+		memset(p, 0, n);
+		if (!t->data_error.code)
+			t->data_error = tell(t, t->m->name, r, t->data_off, &why);
+	}
+	t->data_off += n;
+	pxar_enc_payload(t->enc, n);
+	return (ssize_t)n;
+}
+
+ssize_t tree_read(void *tree, void *p, size_t n, struct err *err)
+{
+	struct tree *t = tree;
+	size_t some;
+	int r;
+
+	for (;;) {
+		if (t->out_taken < t->out.len)
+			break;
+		buf_reset(&t->out);
+		t->out_taken = 0;
+		if (t->data && t->data_off < t->data->entry.size)
+			return read_data(t, p, n, err);
+		if (t->over)
+			return 0;
+		r = step(t, err);
+		if (r < 0)
+			return r;
+	}
+	some = t->out.len - t->out_taken;
+	if (some > n)
+		some = n;
+	memcpy(p, t->out.data + t->out_taken, some);
+	t->out_taken += some;
+	return (ssize_t)some;
+}
+
+bool tree_is_container(const struct tree *t)
+{
+	return t->container;
+}
+
+void tree_free(struct tree *t)
+{
+	if (!t)
+		return;
+	for (size_t i = 0; i < t->nr_levels; i++)
+		access_dir_close(&t->level[i].dir);
+	tdestroy(t->adopted, free);
+	free(t->level);
+	free(t->made);
+	free(t->prefix);
+	pxar_enc_free(t->enc);
+	access_member_free(t->m);
+	access_member_free(t->target);
+	buf_free(&t->path);
+	buf_free(&t->out);
+	free(t);
+}
+
+CLEANUP_DEFINE(struct tree *, tree_free)
+
+/* The prefix of all paths beside the requested member: its path without the last component. */
+static int set_prefix(struct tree *t, const char *path, size_t len)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	size_t last = 0;
+
+	while (len) {
+		size_t n = 0;
+
+		while (n < len && path[n] != '/')
+			n++;
+		if (n && !(n == 1 && *path == '.')) {
+			last = b.len;
+			buf_add(&b, path, n);
+			buf_u8(&b, '/');
+		}
+		n += n < len;
+		path += n;
+		len -= n;
+	}
+	b.len = last;
+	buf_u8(&b, 0);
+	if (buf_ok(&b) < 0)
+		return -ENOMEM;
+	t->prefix = (char *)TAKE_PTR(b.data);
+	return 0;
+}
+
+/* The root of a stream whose only member is the one in t->m. */
+static int begin_container(struct tree *t, struct err *err)
+{
+	static const struct pxar_entry root = { .name = "", .kind = PXAR_KIND_DIR, .mode = S_IFDIR | 0700 };
+	struct tree_level l = { .dir = { .nr = 1, .goodbye = t->m->end } };
+
+	l.dir.ref = malloc(sizeof(*l.dir.ref));
+	t->level = malloc(sizeof(*t->level));
+	if (!l.dir.ref || !t->level) {
+		free(l.dir.ref);
+		return no_memory(err);
+	}
+	*l.dir.ref = (struct access_ref){ t->m->entry.pos, t->m->end - t->m->entry.pos };
+	t->container = true;
+	t->level[0] = l;
+	t->nr_levels = t->room_levels = 1;
+	t->nr_open = 1;
+	return pxar_enc_entry(t->enc, &root) < 0 ? no_memory(err) : 0;
+}
+
+int tree_open(struct access *a, const char *path, size_t len, tree_note_fn *note, void *arg, struct tree **ret,
+	      struct err *err)
+{
+	CLEANUP(tree_freep) struct tree *t = calloc(1, sizeof(*t));
+	int r;
+
+	if (!t)
+		return no_memory(err);
+	t->a = a;
+	t->note = note;
+	t->note_arg = arg;
+	t->path.limit = 2 * PXAR_PATH_MAX;
+	t->out.limit = (size_t)256 << 20;	/* the goodbye table of a directory at the limit */
+	t->m = access_member_new();
+	t->target = access_member_new();
+	t->enc = pxar_enc_new(&t->out, PXAR_ENC_EXT);
+	if (!t->m || !t->target || !t->enc || set_prefix(t, path, len) < 0)
+		return no_memory(err);
+	r = access_find(a, path, len, t->m, err);
+	if (r < 0)
+		return r;
+	if (t->m->entry.name_len)
+		r = begin_container(t, err);
+	else
+		r = put_member(t, err);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(t);
+	return 0;
+}
