@@ -297,16 +297,31 @@ static void release(struct broker *b)
 static int serve(const struct session_spec *spec, int first_fd)
 {
 	struct broker b = {
-		.spec = spec, .dir = -1, .live_fd = -1, .events.epfd = -1, .w_listen.fd = -1, .w_signal.fd = -1, .phase = "open disks",
-		.start_ms = broker_now_ms(), .idle_s = spec->idle_timeout_s ? spec->idle_timeout_s : SPEC_IDLE_S,
+		.spec = spec,
+		.dir = -1,
+		.live_fd = -1,
+		.events.epfd = -1,
+		.w_listen.fd = -1,
+		.w_signal.fd = -1,
+		.phase = "open disks",
+		.start_ms = broker_now_ms(),
+		.idle_s = spec->idle_timeout_s ? spec->idle_timeout_s : SPEC_IDLE_S,
 	};
 	const char *accel = getenv("PLUCK_ACCEL");
 	struct err err = ERR_INIT;
 	int r;
 
 	b.m = (struct machine){
-		.ram_fd = -1, .cache_fd = -1, .dev_pidfd = -1, .link_fd = -1, .w_link.fd = -1, .w_dev_exit.fd = -1, .w_dev_err.fd = -1,
-		.w_console.fd = -1, .w_vm_exit.fd = -1, .w_fill.fd = -1,
+		.ram_fd = -1,
+		.cache_fd = -1,
+		.dev_pidfd = -1,
+		.link_fd = -1,
+		.w_link.fd = -1,
+		.w_dev_exit.fd = -1,
+		.w_dev_err.fd = -1,
+		.w_console.fd = -1,
+		.w_vm_exit.fd = -1,
+		.w_fill.fd = -1,
 	};
 	r = prepare(&b, &err);
 	if (r < 0) {
@@ -340,7 +355,8 @@ static int read_spec(int fd, struct spec_copy **ret, struct err *err)
 	if (r < 0)
 		return err_set(err, r, "spec of the session");
 	len = strnlen(text, size);
-	r = len == size || size - len - 1 == KEY_BYTES ? spec_from_json(text, len, ret, err) : err_set(err, -EBADMSG, "spec of the session");
+	r = len == size || size - len - 1 == KEY_BYTES ? spec_from_json(text, len, ret, err)
+						       : err_set(err, -EBADMSG, "spec of the session");
 	if (r == 0 && len < size)
 		r = spec_copy_set_key(*ret, text + len + 1, err);
 	explicit_bzero(text, size);

@@ -95,7 +95,9 @@ struct broker {
 	uint32_t nr_active, last_id;
 };
 
+/** broker_now_ms() - CLOCK_MONOTONIC in milliseconds. */
 int64_t broker_now_ms(void);
+
 /** broker_fail() - the first reason counts; the loop tears down. */
 void broker_fail(struct broker *b, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void broker_set_phase(struct broker *b, const char *phase);

@@ -120,7 +120,9 @@ static bool shows_our_key(const struct caller *c, const struct control_request *
 static void refuse_key(struct caller *c, bool shown)
 {
 	if (!c->b->spec->key)
-		answer(c, -EKEYREJECTED, "the running session has opened the snapshot without a key; stop it first ('pluck stop SNAPSHOT')");
+		answer(c, -EKEYREJECTED,
+			"the running session has opened the snapshot without a key; stop it first ('pluck stop "
+			"SNAPSHOT')");
 	else if (shown)
 		answer(c, -EKEYREJECTED, "wrong key: the running session has opened the snapshot with another one");
 	else

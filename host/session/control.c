@@ -18,7 +18,8 @@ int control_check_request(const struct control_request *rq)
 
 int control_check_header(const struct control_header *h)
 {
-	if (h->magic != CONTROL_MAGIC || h->kind < CONTROL_PROGRESS || h->kind > CONTROL_ERROR || h->length > CONTROL_PAYLOAD_MAX)
+	if (h->magic != CONTROL_MAGIC || h->kind < CONTROL_PROGRESS || h->kind > CONTROL_ERROR ||
+		h->length > CONTROL_PAYLOAD_MAX)
 		return -EPROTO;
 	if (h->kind == CONTROL_ERROR ? h->code >= 0 || h->code < -4095 : h->code != 0)
 		return -EPROTO;

@@ -21,6 +21,7 @@ struct events {
 	bool dirty;		/* a watch went away: events in hand may be stale */
 };
 
+/** events_init() - an empty loop. Return: 0; negative errno. */
 int events_init(struct events *l);
 void events_done(struct events *l);
 /** events_add() - level-triggered. Return: 0; negative errno. */

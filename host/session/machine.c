@@ -98,19 +98,22 @@ static struct device_user device_user(void)
 }
 
 /* Between fork and exec. */
-static void __attribute__((noreturn)) run_device(int link_fd, int null_fd, int err_fd, pid_t parent, const struct device_user *u)
+static void __attribute__((noreturn))
+run_device(int link_fd, int null_fd, int err_fd, pid_t parent, const struct device_user *u)
 {
 	static char *const argv[] = { (char *)(uintptr_t)"pluck", (char *)(uintptr_t)"__device", NULL };
 	sigset_t none;
 
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	if (u->drop && (setgroups(0, NULL) < 0 || setresgid(u->gid, u->gid, u->gid) < 0 || setresuid(u->uid, u->uid, u->uid) < 0))
+	if (u->drop && (setgroups(0, NULL) < 0 || setresgid(u->gid, u->gid, u->gid) < 0 ||
+			       setresuid(u->uid, u->uid, u->uid) < 0))
 		_exit(125);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		_exit(126);
 	/* All three are above 3: the first descriptors of a session are its stdio and what it was started with. */
-	if (dup2(null_fd, 0) < 0 || dup2(null_fd, 1) < 0 || dup2(err_fd, 2) < 0 || dup2(link_fd, 3) < 0 || close_range(4, ~0u, 0) < 0)
+	if (dup2(null_fd, 0) < 0 || dup2(null_fd, 1) < 0 || dup2(err_fd, 2) < 0 || dup2(link_fd, 3) < 0 ||
+		close_range(4, ~0u, 0) < 0)
 		_exit(126);
 	(void)execve("/proc/self/exe", argv, (char *const[]){ NULL });
 	_exit(127);
@@ -296,8 +299,16 @@ static int watch_all(struct broker *b, struct err *err)
 static void machine_clear(struct machine *m)
 {
 	*m = (struct machine){
-		.ram_fd = -1, .cache_fd = -1, .dev_pidfd = -1, .link_fd = -1, .w_link.fd = -1, .w_dev_exit.fd = -1, .w_dev_err.fd = -1,
-		.w_console.fd = -1, .w_vm_exit.fd = -1, .w_fill.fd = -1,
+		.ram_fd = -1,
+		.cache_fd = -1,
+		.dev_pidfd = -1,
+		.link_fd = -1,
+		.w_link.fd = -1,
+		.w_dev_exit.fd = -1,
+		.w_dev_err.fd = -1,
+		.w_console.fd = -1,
+		.w_vm_exit.fd = -1,
+		.w_fill.fd = -1,
 	};
 }
 
@@ -366,7 +377,8 @@ static void reap_orphans(void)
 void machine_stop(struct broker *b)
 {
 	struct machine *m = &b->m;
-	struct watch *const watches[] = { &m->w_link, &m->w_dev_exit, &m->w_dev_err, &m->w_console, &m->w_vm_exit, &m->w_fill };
+	struct watch *const watches[] = {
+		&m->w_link, &m->w_dev_exit, &m->w_dev_err, &m->w_console, &m->w_vm_exit, &m->w_fill};
 
 	for (size_t i = 0; i < sizeof(watches) / sizeof(*watches); i++)
 		events_remove(&b->events, watches[i]);

@@ -55,7 +55,8 @@ typedef void session_progress_fn(void *arg, const char *phase);
  * Blocks until the agent listens. Return: 0; -EHOSTDOWN the VM failed (text has the reason); -ETIMEDOUT; what opening
  * the sources gives; -EKEYREJECTED the session that runs has another key, or none; negative errno.
  */
-int session_connect(const struct session_spec *spec, session_progress_fn *progress, void *arg, struct session_conn *ret, struct err *err);
+int session_connect(const struct session_spec *spec, session_progress_fn *progress, void *arg, struct session_conn *ret,
+	struct err *err);
 
 /** session_name() - "REPO:NS/SNAPSHOT" or "disk:NAME=FILE,..." in malloc'ed memory; NULL without memory. */
 char *session_name(const struct session_spec *spec);

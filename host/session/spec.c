@@ -28,7 +28,8 @@ static int check_name(const char *name, struct err *err)
 {
 	size_t len = name ? strlen(name) : 0;
 
-	if (!len || len > WIRE_DISK_NAME_MAX || strchr(name, '/') || strchr(name, '\n') || !strcmp(name, ".") || !strcmp(name, ".."))
+	if (!len || len > WIRE_DISK_NAME_MAX || strchr(name, '/') || strchr(name, '\n') || !strcmp(name, ".") ||
+		!strcmp(name, ".."))
 		return err_text(err, -EINVAL, "a disk cannot have this name (1 to 255 bytes, no '/' or line feed)");
 	return 0;
 }
@@ -40,7 +41,8 @@ int spec_check(const struct session_spec *spec, struct err *err)
 	if (spec->nr_disks > SESSION_DISKS_MAX)
 		return err_text(err, -E2BIG, "%zu disks: at most %d fit one session", spec->nr_disks, SESSION_DISKS_MAX);
 	if (spec->memory_mib && (spec->memory_mib < SPEC_MEMORY_MIN_MIB || spec->memory_mib > SPEC_MEMORY_MAX_MIB))
-		return err_text(err, -EINVAL, "memory of %u MiB: %d to %d will do", spec->memory_mib, SPEC_MEMORY_MIN_MIB, SPEC_MEMORY_MAX_MIB);
+		return err_text(err, -EINVAL, "memory of %u MiB: %d to %d will do", spec->memory_mib,
+			SPEC_MEMORY_MIN_MIB, SPEC_MEMORY_MAX_MIB);
 	for (size_t i = 0; i < spec->nr_disks; i++) {
 		int r = check_name(spec->disks[i].name, err);
 
@@ -216,12 +218,12 @@ char *spec_to_json(const struct session_spec *spec)
 		const struct session_disk *d = &spec->disks[i];
 		CLEANUP_FREE char *file = d->file ? realpath(d->file, NULL) : NULL;
 
-		(void)json_array_append_new(disks, json_pack("{s:o,s:o,s:o}", "name", bytes(d->name), "file", bytes(file ? file : d->file),
-							     "archive", bytes(d->archive)));
+		(void)json_array_append_new(disks, json_pack("{s:o,s:o,s:o}", "name", bytes(d->name), "file",
+							   bytes(file ? file : d->file), "archive", bytes(d->archive)));
 	}
-	j = json_pack("{s:o,s:o,s:o,s:o,s:I,s:I}", "repository", bytes(repo ? repo : spec->repository), "ns", bytes(spec->ns), "snapshot",
-		      bytes(spec->snapshot), "disks", disks, "memory", (json_int_t)spec->memory_mib, "idle",
-		      (json_int_t)spec->idle_timeout_s);
+	j = json_pack("{s:o,s:o,s:o,s:o,s:I,s:I}", "repository", bytes(repo ? repo : spec->repository), "ns",
+		bytes(spec->ns), "snapshot", bytes(spec->snapshot), "disks", disks, "memory",
+		(json_int_t)spec->memory_mib, "idle", (json_int_t)spec->idle_timeout_s);
 	text = j ? json_dumps(j, JSON_COMPACT) : NULL;
 	json_decref(j);
 	return text;
@@ -241,9 +243,11 @@ static int take_all(struct spec_copy *c, json_t *j, json_t *store)
 {
 	json_t *disks = json_object_get(j, "disks");
 
-	if (!json_is_array(disks) || json_array_size(disks) > SESSION_DISKS_MAX || take_number(j, "memory", &c->spec.memory_mib) < 0 ||
-	    take_number(j, "idle", &c->spec.idle_timeout_s) < 0 || unbytes(j, "repository", store, &c->spec.repository) < 0 ||
-	    unbytes(j, "ns", store, &c->spec.ns) < 0 || unbytes(j, "snapshot", store, &c->spec.snapshot) < 0)
+	if (!json_is_array(disks) || json_array_size(disks) > SESSION_DISKS_MAX ||
+		take_number(j, "memory", &c->spec.memory_mib) < 0 ||
+		take_number(j, "idle", &c->spec.idle_timeout_s) < 0 ||
+		unbytes(j, "repository", store, &c->spec.repository) < 0 || unbytes(j, "ns", store, &c->spec.ns) < 0 ||
+		unbytes(j, "snapshot", store, &c->spec.snapshot) < 0)
 		return -EBADMSG;
 	c->spec.disks = c->disks;
 	c->spec.nr_disks = json_array_size(disks);

@@ -29,7 +29,16 @@
 
 /* All that the session may know of our environment: nothing secret is among these. */
 static const char *const env_names[] = {
-	"PATH", "HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "PLUCK_LIBDIR", "PLUCK_QEMU", "PLUCK_ACCEL", "LANG", "LC_ALL", "TZ",
+	"PATH",
+	"HOME",
+	"XDG_RUNTIME_DIR",
+	"XDG_CACHE_HOME",
+	"PLUCK_LIBDIR",
+	"PLUCK_QEMU",
+	"PLUCK_ACCEL",
+	"LANG",
+	"LC_ALL",
+	"TZ",
 };
 
 #define ENV_MAX (sizeof(env_names) / sizeof(*env_names))
@@ -82,7 +91,8 @@ static int open_log(void)
 }
 
 /* In the grandchild. @fds are above 10. */
-static void __attribute__((noreturn)) become_session(int null_fd, int log_fd, int spec_fd, int ready_fd, char *const *env)
+static void __attribute__((noreturn))
+become_session(int null_fd, int log_fd, int spec_fd, int ready_fd, char *const *env)
 {
 	static char *const argv[] = { (char *)(uintptr_t)"pluck", (char *)(uintptr_t)"__session", (char *)(uintptr_t)"3",
 				      (char *)(uintptr_t)"4", NULL };
@@ -92,8 +102,8 @@ static void __attribute__((noreturn)) become_session(int null_fd, int log_fd, in
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	for (int sig = 1; sig < NSIG; sig++)
 		(void)signal(sig, SIG_DFL);
-	if (dup2(null_fd, 0) < 0 || dup2(null_fd, 1) < 0 || dup2(log_fd, 2) < 0 || dup2(spec_fd, 3) < 0 || dup2(ready_fd, 4) < 0 ||
-	    close_range(5, ~0u, 0) < 0 || chdir("/") < 0)
+	if (dup2(null_fd, 0) < 0 || dup2(null_fd, 1) < 0 || dup2(log_fd, 2) < 0 || dup2(spec_fd, 3) < 0 ||
+		dup2(ready_fd, 4) < 0 || close_range(5, ~0u, 0) < 0 || chdir("/") < 0)
 		_exit(126);
 	(void)execve("/proc/self/exe", argv, env);
 	_exit(127);
@@ -234,7 +244,8 @@ static int attempt(int dir, const char *hash, const struct session_spec *spec, s
 	return r;
 }
 
-int session_connect(const struct session_spec *spec, session_progress_fn *progress, void *arg, struct session_conn *ret, struct err *err)
+int session_connect(const struct session_spec *spec, session_progress_fn *progress, void *arg, struct session_conn *ret,
+	struct err *err)
 {
 	char hash[STATE_HASH_LEN + 1];
 	CLEANUP_CLOSE int dir = -1;
@@ -253,6 +264,6 @@ int session_connect(const struct session_spec *spec, session_progress_fn *progre
 		if (r != -ENODATA)
 			return r;
 	}
-	return err_text(err, -EHOSTDOWN, "the session ended without a word (%d tries); PLUCK_SESSION_LOG=FILE keeps what it says",
-			START_TRIES);
+	return err_text(err, -EHOSTDOWN,
+		"the session ended without a word (%d tries); PLUCK_SESSION_LOG=FILE keeps what it says", START_TRIES);
 }

@@ -74,7 +74,8 @@ static bool still_named(int dir, const char *name, int fd)
 {
 	struct stat a, b;
 
-	return fstat(fd, &a) == 0 && fstatat(dir, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+	return fstat(fd, &a) == 0 && fstatat(dir, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
 }
 
 int state_lock(int dir, const char *hash, const char *what, bool wait)

@@ -222,5 +222,6 @@ const char *jail_hint(const char *text)
 		       "or give bwrap an AppArmor profile that allows userns";
 	if (access("/proc/sys/kernel/unprivileged_userns_clone", F_OK) == 0)
 		return "this host may forbid user namespaces: see sysctl kernel.unprivileged_userns_clone";
-	return "this host may forbid user namespaces: see sysctl user.max_user_namespaces, and in a container its seccomp profile";
+	return "this host may forbid user namespaces: see sysctl user.max_user_namespaces, and in a container its "
+	       "seccomp profile";
 }

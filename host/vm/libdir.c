@@ -60,6 +60,7 @@ int vm_find_libdir(char **ret, struct err *err)
 	}
 	if (!missing_in(PLUCK_PREFIX "/lib/pluck"))
 		return take(PLUCK_PREFIX "/lib/pluck", ret, err);
-	return err_text(err, -ENOENT, "the files of the micro-VM (vmlinux, initramfs.cpio, tools.img) are neither beside the program nor in "
-			PLUCK_PREFIX "/lib/pluck; PLUCK_LIBDIR names another directory");
+	return err_text(err, -ENOENT,
+		"the files of the micro-VM (vmlinux, initramfs.cpio, tools.img) are neither beside the program nor "
+		"in " PLUCK_PREFIX "/lib/pluck; PLUCK_LIBDIR names another directory");
 }

@@ -131,8 +131,9 @@ static int check_version(const char *path, struct err *err)
 	if (!at || sscanf(at, "version %u.%u", &major, &minor) != 2)
 		return err_text(err, -EHOSTDOWN, "'%s' does not say its version", path);
 	if (major < QEMU_MIN_MAJOR || (major == QEMU_MIN_MAJOR && minor < QEMU_MIN_MINOR))
-		return err_text(err, -EHOSTDOWN, "'%s' is version %u.%u; at least %d.%d is needed (Debian package qemu-system-x86)", path,
-				major, minor, QEMU_MIN_MAJOR, QEMU_MIN_MINOR);
+		return err_text(err, -EHOSTDOWN,
+			"'%s' is version %u.%u; at least %d.%d is needed (Debian package qemu-system-x86)", path, major,
+			minor, QEMU_MIN_MAJOR, QEMU_MIN_MINOR);
 	return 0;
 }
 
@@ -149,7 +150,8 @@ static int check_has(const char *path, const char *option, const char *const *wo
 	text = buf_cstr(&out);
 	for (; text && *words; words++)
 		if (!strstr(text, *words))
-			return err_text(err, -EHOSTDOWN, "'%s' has no %s %s (Debian package qemu-system-x86 has it)", path, option + 1, *words);
+			return err_text(err, -EHOSTDOWN, "'%s' has no %s %s (Debian package qemu-system-x86 has it)",
+				path, option + 1, *words);
 	return text ? 0 : err_set(err, -ENOMEM, "check '%s'", path);
 }
 
@@ -216,8 +218,8 @@ static int find_files(struct qemu *q, struct err *err)
 static void identity(const struct qemu *q, const struct stat *st, char *ret, size_t room)
 {
 	(void)snprintf(ret, room, "%d %llu %llu %llu %lld.%09ld %s\n", QEMU_CACHE_FORM, (unsigned long long)st->st_dev,
-		       (unsigned long long)st->st_ino, (unsigned long long)st->st_size, (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
-		       q->path);
+		(unsigned long long)st->st_ino, (unsigned long long)st->st_size, (long long)st->st_mtim.tv_sec,
+		st->st_mtim.tv_nsec, q->path);
 }
 
 static bool take_kept(struct qemu *q, const char *id)

@@ -267,7 +267,8 @@ static int add_console(struct launch *l, struct vm *vm, int *ret_err_fd, struct 
 	return vm->console && vm->errors ? 0 : err_set(err, -ENOMEM, "console");
 }
 
-static int build(struct launch *l, const struct vm_config *c, const struct qemu *q, struct vm *vm, int *ret_err_fd, struct err *err)
+static int build(struct launch *l, const struct vm_config *c, const struct qemu *q, struct vm *vm, int *ret_err_fd,
+	struct err *err)
 {
 	bool kvm = !strcmp(c->accel, "kvm");
 	int r;
