@@ -26,6 +26,8 @@ const struct opt target_opts[] = {
 
 const struct opt target_vm_opts[] = {
 	{ OPT("memory", OPT_NUMBER, "MIB", "memory of the VM, if it is started now (default: 128)"), .min = 64, .max = 65536 },
+	KEY_OPTIONS,
+	{ OPT("require-signature", OPT_BOOL, NULL, "refuse a snapshot whose manifest is not signed with the key") },
 	{ OPT("idle-timeout", OPT_NUMBER, "SECONDS", "the VM ends after so long without use (default: 600)"), .min = 1, .max = 604800 },
 	OPT_END,
 };
@@ -195,8 +197,12 @@ int target_parse(const struct args *a, size_t *pos, struct target *ret, struct e
 	const char *disk;
 	int r = 0;
 
-	*ret = (struct target){ 0 };
+	*ret = (struct target){ .key_options.fd = -1 };
 	if (command_opt(a->cmd, "memory", 6)) {
+		r = key_options_parse(a, &ret->key_options, err);
+		if (r < 0)
+			return r;
+		ret->require_signature = args_flag(a, "require-signature");
 		ret->spec.memory_mib = (uint32_t)args_number(a, "memory", 0);
 		ret->spec.idle_timeout_s = (uint32_t)args_number(a, "idle-timeout", 0);
 	}
@@ -204,6 +210,8 @@ int target_parse(const struct args *a, size_t *pos, struct target *ret, struct e
 		return parse_store(a, pos, ret, err);
 	if (args_has(a, "repository") || args_has(a, "ns"))
 		return err_text(err, -EINVAL, "--disk takes the place of a snapshot: not together with --repository or --ns");
+	if (ret->key_options.want == KEY_WANTED || ret->require_signature)
+		return err_text(err, -EINVAL, "--disk names images without a key: not together with options for one");
 	ret->spec.ns = "";
 	for (size_t i = 0; r == 0 && (disk = args_list(a, "disk", i)); i++)
 		r = parse_disk(ret, disk, err);
@@ -213,6 +221,55 @@ int target_parse(const struct args *a, size_t *pos, struct target *ret, struct e
 static bool is_image(const char *name)
 {
 	return without(name, strlen(name), WIRE_DISK_SUFFIX) != strlen(name);
+}
+
+static int open_with_key(struct target *t, struct err *err)
+{
+	int r = key_options_load(&t->key_options, &t->key, err);
+
+	if (r > 0)
+		t->spec.key = &t->key;
+	return r < 0 ? r : snapshot_open_key(t->store, t->spec.ns, t->spec.snapshot, t->spec.key, &t->snapshot, err);
+}
+
+/* Nobody is asked for the passphrase of a default key that is of no use here. */
+static int open_snapshot(struct target *t, struct err *err)
+{
+	int r;
+
+	if (t->key_options.want != KEY_AUTO || t->require_signature)
+		return open_with_key(t, err);
+	r = snapshot_open(t->store, t->spec.ns, t->spec.snapshot, &t->snapshot, err);
+	if (r == -ENOKEY)
+		return open_with_key(t, err);
+	if (r < 0 || snapshot_seal(t->snapshot) == SNAPSHOT_OPEN)
+		return r;
+	snapshot_close(TAKE_PTR(t->snapshot));
+	return open_with_key(t, err);
+}
+
+/* What the signature is worth. */
+static int check_seal(struct target *t, struct err *err)
+{
+	enum snapshot_seal seal = snapshot_seal(t->snapshot);
+	const char *name = t->spec.snapshot;
+
+	if (snapshot_verified(t->snapshot))
+		return 0;
+	if (t->require_signature)
+		return err_text(err, -EKEYREJECTED, "snapshot %s: the manifest is not signed%s", name,
+				t->spec.key ? "" : ", or there is no key to check it with");
+	if (seal == SNAPSHOT_ENCRYPTED && !t->spec.key)
+		return err_text(err, -ENOKEY, "snapshot %s is encrypted and there is no key", name);
+	if (t->spec.key)
+		cli_error("WARNING: snapshot %s is NOT SIGNED, although a key is given: anybody who can write to the datastore "
+			  "may have made or changed it", name);
+	else if (seal == SNAPSHOT_SIGNED)
+		cli_error("warning: snapshot %s is signed, but there is no key to check that with", name);
+	/* A session is shared by all who need no key for it. */
+	if (seal == SNAPSHOT_OPEN)
+		t->spec.key = NULL;
+	return 0;
 }
 
 int target_open(struct target *t, struct err *err)
@@ -225,7 +282,11 @@ int target_open(struct target *t, struct err *err)
 		return 0;
 	r = store_open(t->spec.repository, &t->store, err);
 	if (r == 0)
-		r = snapshot_open(t->store, t->spec.ns, t->spec.snapshot, &t->snapshot, err);
+		r = open_snapshot(t, err);
+	if (r == -ENOKEY && !t->spec.key && t->key_options.want != KEY_WANTED)
+		return err_ctx(err, r, "no key (--keyfile, --keyfd)");
+	if (r == 0)
+		r = check_seal(t, err);
 	if (r < 0)
 		return r;
 	f = snapshot_files(t->snapshot, &nr);
@@ -247,6 +308,7 @@ void target_free(struct target *t)
 		snapshot_close(t->snapshot);
 	if (t->store)
 		store_close(t->store);
+	crypt_key_wipe(&t->key);
 	*t = (struct target){ 0 };
 }
 

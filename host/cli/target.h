@@ -15,11 +15,12 @@
 
 #include "common/buf.h"
 #include "host/cli/cli.h"
+#include "host/cli/key_options.h"
 #include "host/client/client.h"
 #include "host/session/session.h"
 #include "host/source/store/store.h"
 
-/* --repository --ns --disk; and what only a VM needs: --memory --idle-timeout. */
+/* --repository --ns --disk; and what only commands need that open it: the key, --memory --idle-timeout. */
 extern const struct opt target_opts[], target_vm_opts[], target_base64_opts[];
 
 struct target {
@@ -29,6 +30,9 @@ struct target {
 	size_t nr_disks;
 	struct store *store;		/* NULL with --disk */
 	struct snapshot *snapshot;
+	struct key_options key_options;
+	bool require_signature;
+	struct crypt_key key;		/* wiped by target_free() */
 };
 
 /** target_repository() - --repository or PBS_REPOSITORY, checked. Return: 0; -EINVAL; -EHOSTUNREACH for a server. */
@@ -47,7 +51,11 @@ bool target_is_snapshot(const char *s);
  */
 int target_parse(const struct args *a, size_t *pos, struct target *ret, struct err *err);
 
-/** target_open() - open the snapshot, find its disks; plain disks: are they there? Return: 0; -ENOENT and others. */
+/**
+ * target_open() - open the snapshot, with its key if it needs one, and find its disks; plain disks: are they there?
+ * May ask for a passphrase. Warns of a snapshot without a signature where a key was to be used.
+ * Return: 0; -ENOENT; -ENOKEY, -EKEYREJECTED; others.
+ */
 int target_open(struct target *t, struct err *err);
 void target_free(struct target *t);
 

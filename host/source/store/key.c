@@ -2,6 +2,8 @@
 #include "host/source/store/key.h"
 
 #include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
 #include <string.h>
 #include <jansson.h>
 #include <openssl/crypto.h>
@@ -48,6 +50,34 @@ int crypt_key_decrypt(const uint8_t key[static KEY_BYTES], const uint8_t iv[stat
 		r = EVP_DecryptFinal_ex(c, tail, &n) > 0 ? 0 : -EBADMSG;
 	EVP_CIPHER_CTX_free(c);
 	return r;
+}
+
+int crypt_key_encrypt(const uint8_t key[static KEY_BYTES], const uint8_t iv[static 16], const void *p, size_t len, void *out,
+		      uint8_t ret_tag[static 16])
+{
+	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+	uint8_t tail[16];
+	int n, r = -EIO;
+
+	if (c && len < INT32_MAX && EVP_EncryptInit_ex(c, EVP_aes_256_gcm(), NULL, NULL, NULL) &&
+	    EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_SET_IVLEN, 16, NULL) && EVP_EncryptInit_ex(c, NULL, NULL, key, iv) &&
+	    (!len || EVP_EncryptUpdate(c, out, &n, p, (int)len)) && EVP_EncryptFinal_ex(c, tail, &n) &&
+	    EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, 16, ret_tag))
+		r = 0;
+	EVP_CIPHER_CTX_free(c);
+	return r;
+}
+
+static void free_wiped(void *p)
+{
+	if (p)
+		explicit_bzero(p, malloc_usable_size(p));
+	free(p);
+}
+
+void crypt_key_wipe_json(void)
+{
+	json_set_alloc_funcs(malloc, free_wiped);
 }
 
 int crypt_key_sign(const struct crypt_key *k, const void *p, size_t len, uint8_t ret[static 32])
@@ -207,6 +237,7 @@ int key_load(const char *json, size_t len, const void *pass, size_t pass_len, st
 	struct crypt_key k;
 	int r;
 
+	crypt_key_wipe_json();
 	root = len <= KEY_FILE_MAX ? json_loadb(json, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
 	if (!json_is_object(root) || get_b64(root, "data", &data) < 0)
 		return err_text(err, -EBADMSG, "not a key file");

@@ -33,6 +33,16 @@ void crypt_key_wipe(struct crypt_key *k);
 int crypt_key_decrypt(const uint8_t key[static KEY_BYTES], const uint8_t iv[static 16], const uint8_t tag[static 16],
 		      const void *p, size_t len, void *out);
 
+/** crypt_key_encrypt() - the reverse; @ret_tag: 16 bytes. The IV must never come twice with one key. Return: 0; -EIO. */
+int crypt_key_encrypt(const uint8_t key[static KEY_BYTES], const uint8_t iv[static 16], const void *p, size_t len, void *out,
+		      uint8_t ret_tag[static 16]);
+
+/**
+ * crypt_key_wipe_json() - from now on all memory of the JSON parser is overwritten before it is freed
+ * Key files are JSON, and the parser makes copies. To be called before other threads use the parser; key_load() does it, too.
+ */
+void crypt_key_wipe_json(void);
+
 /** crypt_key_sign() - HMAC-SHA256 with the id key. Return: 0; -EIO. */
 int crypt_key_sign(const struct crypt_key *k, const void *p, size_t len, uint8_t ret[static 32]);
 
