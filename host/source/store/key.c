@@ -52,8 +52,8 @@ int crypt_key_decrypt(const uint8_t key[static KEY_BYTES], const uint8_t iv[stat
 	return r;
 }
 
-int crypt_key_encrypt(const uint8_t key[static KEY_BYTES], const uint8_t iv[static 16], const void *p, size_t len, void *out,
-		      uint8_t ret_tag[static 16])
+int crypt_key_encrypt(const uint8_t key[static KEY_BYTES], const uint8_t iv[static 16], const void *p, size_t len,
+		      void *out, uint8_t ret_tag[static 16])
 {
 	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
 	uint8_t tail[16];

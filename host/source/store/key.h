@@ -34,8 +34,8 @@ int crypt_key_decrypt(const uint8_t key[static KEY_BYTES], const uint8_t iv[stat
 		      const void *p, size_t len, void *out);
 
 /** crypt_key_encrypt() - the reverse; @ret_tag: 16 bytes. The IV must never come twice with one key. Return: 0; -EIO. */
-int crypt_key_encrypt(const uint8_t key[static KEY_BYTES], const uint8_t iv[static 16], const void *p, size_t len, void *out,
-		      uint8_t ret_tag[static 16]);
+int crypt_key_encrypt(const uint8_t key[static KEY_BYTES], const uint8_t iv[static 16], const void *p, size_t len,
+		      void *out, uint8_t ret_tag[static 16]);
 
 /**
  * crypt_key_wipe_json() - from now on all memory of the JSON parser is overwritten before it is freed

@@ -128,7 +128,8 @@ static int info_from(json_t *root, struct key_info *ret)
 		ret->kdf = KEY_KDF_PBKDF2;
 	else if (kdf && !json_is_null(kdf))
 		return -EBADMSG;
-	if (!json_is_string(json_object_get(root, "data")) || get_text(root, "created", ret->created, sizeof(ret->created)) < 0 ||
+	if (!json_is_string(json_object_get(root, "data")) ||
+	    get_text(root, "created", ret->created, sizeof(ret->created)) < 0 ||
 	    get_text(root, "modified", ret->modified, sizeof(ret->modified)) < 0 ||
 	    get_text(root, "hint", ret->hint, sizeof(ret->hint)) < 0 || get_text(root, "fingerprint", fp, sizeof(fp)) < 0)
 		return -EBADMSG;
