@@ -41,7 +41,9 @@ struct tree {
 	struct pxar_enc *enc;
 	struct buf out;
 	size_t out_taken;
-	bool container, over;
+	bool ext, container, over;
+	int broken;			/* what a stream without private items cannot tell */
+	struct err broken_why;
 	char *prefix;			/* path of what holds the requested member in the archive, with a slash; "" */
 	struct tree_level *level;
 	size_t nr_levels, room_levels;
@@ -79,6 +81,10 @@ static struct pxar_error tell(struct tree *t, const char *name, int code, uint64
 	if (t->note && buf_ok(&t->path) == 0)
 		t->note(t->note_arg, (const char *)t->path.data, t->path.len, code, why->text);
 	t->path.len = len;
+	if (!t->ext && !t->broken) {
+		t->broken = code;
+		t->broken_why = *why;
+	}
 	return e;
 }
 
@@ -336,6 +342,8 @@ static ssize_t read_data(struct tree *t, void *p, size_t n, struct err *err)
 		if (!t->data_error.code)
 			t->data_error = tell(t, t->m->name, r, t->data_off, &why);
 	}
+	if (t->broken)
+		return err_text(err, t->broken, "%s", t->broken_why.text);
 	t->data_off += n;
 	pxar_enc_payload(t->enc, n);
 	return (ssize_t)n;
@@ -348,6 +356,8 @@ ssize_t tree_read(void *tree, void *p, size_t n, struct err *err)
 	int r;
 
 	for (;;) {
+		if (t->broken)
+			return err_text(err, t->broken, "%s", t->broken_why.text);
 		if (t->out_taken < t->out.len)
 			break;
 		buf_reset(&t->out);
@@ -357,7 +367,7 @@ ssize_t tree_read(void *tree, void *p, size_t n, struct err *err)
 		if (t->over)
 			return 0;
 		r = step(t, err);
-		if (r < 0)
+		if (r < 0 && !t->broken)
 			return r;
 	}
 	some = t->out.len - t->out_taken;
@@ -441,8 +451,8 @@ static int begin_container(struct tree *t, struct err *err)
 	return pxar_enc_entry(t->enc, &root) < 0 ? no_memory(err) : 0;
 }
 
-int tree_open(struct access *a, const char *path, size_t len, tree_note_fn *note, void *arg, struct tree **ret,
-	      struct err *err)
+int tree_open(struct access *a, const char *path, size_t len, bool ext, tree_note_fn *note, void *arg,
+	      struct tree **ret, struct err *err)
 {
 	CLEANUP(tree_freep) struct tree *t = calloc(1, sizeof(*t));
 	int r;
@@ -450,13 +460,14 @@ int tree_open(struct access *a, const char *path, size_t len, tree_note_fn *note
 	if (!t)
 		return no_memory(err);
 	t->a = a;
+	t->ext = ext;
 	t->note = note;
 	t->note_arg = arg;
 	t->path.limit = 2 * PXAR_PATH_MAX;
 	t->out.limit = (size_t)256 << 20;	/* the goodbye table of a directory at the limit */
 	t->m = access_member_new();
 	t->target = access_member_new();
-	t->enc = pxar_enc_new(&t->out, PXAR_ENC_EXT);
+	t->enc = pxar_enc_new(&t->out, ext ? PXAR_ENC_EXT : 0);
 	if (!t->m || !t->target || !t->enc || set_prefix(t, path, len) < 0)
 		return no_memory(err);
 	r = access_find(a, path, len, t->m, err);

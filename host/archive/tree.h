@@ -3,8 +3,8 @@
 #define HOST_ARCHIVE_TREE_H
 
 /*
- * A part of an archive as one unified pxar stream with the private items, which host/restore extracts: the same stream that
- * the agent gives for a disk image. The root of the archive comes as it is; any other member comes as the only one of a root
+ * A part of an archive as one unified pxar stream, with the private items for host/restore: the same stream that the agent
+ * gives for a disk image. The root of the archive comes as it is; any other member comes as the only one of a root
  * that is a mere container.
  *
  * A member that cannot be read is in the stream with its error, and the stream goes on. Hard links whose target is in
@@ -27,11 +27,12 @@ typedef void tree_note_fn(void *arg, const char *path, size_t path_len, int code
  * tree_open() - begin a stream
  * @a:    borrowed as long as the stream
  * @path: as access_find()
+ * @ext:  with the private items; without them the first member that cannot be read ends the stream
  * @note: may be NULL
  * Return: 0; what access_find() gives.
  */
-int tree_open(struct access *a, const char *path, size_t len, tree_note_fn *note, void *arg, struct tree **ret,
-	      struct err *err);
+int tree_open(struct access *a, const char *path, size_t len, bool ext, tree_note_fn *note, void *arg,
+	      struct tree **ret, struct err *err);
 void tree_free(struct tree *t);
 
 /** tree_is_container() - is the root of the stream none of the archive's own? */
