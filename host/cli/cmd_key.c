@@ -70,8 +70,8 @@ static int new_passphrase(const char *env, struct secret *ret, struct err *err)
 }
 
 /* Writes @key to @path, protected as the options say. */
-static int save(const struct args *a, const char *path, const struct crypt_key *key, const char *env, const char *created,
-		bool replace, struct err *err)
+static int save(const struct args *a, const char *path, const struct crypt_key *key, const char *env,
+		const char *created, bool replace, struct err *err)
 {
 	CLEANUP(key_buf_free) struct buf text = BUF_INIT;
 	CLEANUP(secret_wipe) struct secret pass = { .len = 0 };

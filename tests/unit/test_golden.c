@@ -25,6 +25,7 @@
 #include "host/source/store/digest.h"
 #include "host/source/store/index_dynamic.h"
 #include "host/source/store/index_fixed.h"
+#include "host/source/store/key_file.h"
 #include "host/source/store/priv.h"
 
 static char dir[] = "/tmp/pluck-golden-XXXXXX";
@@ -349,6 +350,72 @@ static void test_third_party(void **state)
 	store_close(st);
 }
 
+static void read_golden(const char *where, const char *name, char **ret, size_t *ret_len)
+{
+	char path[PATH_MAX + 128];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", where, name);
+	assert_int_equal(io_read_file(-1, path, 1 << 20, ret, ret_len), 0);
+}
+
+/* Keys that were wrapped with the master key; the blob as it lies in the store, and its contents. */
+static void test_master_key(void **state)
+{
+	CLEANUP_FREE char *pem = NULL, *blob = NULL;
+	CLEANUP_BUF struct buf out = BUF_INIT, raw = BUF_INIT;
+	struct crypt_key want, got;
+	size_t pem_len, len;
+
+	(void)state;
+	if (!have_golden())
+		return;
+	load_key("keys/scrypt.json", "golden pass", &want);
+	read_golden(golden, "keys/master-private.pem", &pem, &pem_len);
+	read_golden(dir, "encrypted/vm/100/2024-01-01T00:00:00Z/rsa-encrypted.key.blob", &blob, &len);
+	assert_int_equal(key_rsa_unwrap(pem, pem_len, NULL, blob, len, &out, NULL), -ENOKEY);
+	assert_int_equal(key_rsa_unwrap(pem, pem_len, "golden", blob, len, &out, NULL), -EKEYREJECTED);
+	assert_int_equal(key_rsa_unwrap(pem, pem_len, "golden master", blob, len, &out, NULL), 0);
+	assert_int_equal(key_load((const char *)out.data, out.len, NULL, 0, &got, NULL), 0);
+	assert_memory_equal(&got, &want, sizeof(got));
+	assert_int_equal(blob_decode(blob, len, NULL, 1 << 16, &raw, NULL), 0);
+	buf_reset(&out);
+	assert_int_equal(key_rsa_unwrap(pem, pem_len, "golden master", raw.data, raw.len, &out, NULL), 0);
+	assert_int_equal(key_load((const char *)out.data, out.len, NULL, 0, &got, NULL), 0);
+	assert_int_equal(key_rsa_unwrap(pem, pem_len, "golden master", raw.data, raw.len - 1, &out, NULL), -EBADMSG);
+	raw.data[9] ^= 1;
+	buf_reset(&out);
+	if (key_rsa_unwrap(pem, pem_len, "golden master", raw.data, raw.len, &out, NULL) == 0)
+		assert_int_equal(key_load((const char *)out.data, out.len, NULL, 0, &got, NULL), -EBADMSG);
+	assert_int_equal(key_rsa_unwrap(blob, len, "x", raw.data, raw.len, &out, NULL), -EBADMSG);
+}
+
+/* What "key paperkey" printed, without its pictures. */
+static void test_paper(void **state)
+{
+	static const char *const names[] = { "none", "scrypt", "pbkdf2" };
+	static const char end[] = "-----END PROXMOX BACKUP KEY-----\n";
+
+	(void)state;
+	if (!have_golden())
+		return;
+	for (size_t i = 0; i < 6; i++) {
+		CLEANUP_FREE char *json = NULL, *want = NULL;
+		CLEANUP_BUF struct buf out = BUF_INIT;
+		char name[64], subject[32];
+		size_t len, want_len;
+
+		(void)snprintf(subject, sizeof(subject), "golden %s", names[i / 2]);
+		(void)snprintf(name, sizeof(name), "keys/%s.json", names[i / 2]);
+		read_golden(golden, name, &json, &len);
+		(void)snprintf(name, sizeof(name), "keys/%s.paperkey%s.txt", names[i / 2], i % 2 ? "-subject" : "");
+		read_golden(golden, name, &want, &want_len);
+		assert_non_null(strstr(want, end));
+		strstr(want, end)[sizeof(end) - 1] = 0;
+		assert_int_equal(key_file_paper(json, len, i % 2 ? subject : NULL, &out, NULL), 0);
+		assert_string_equal(buf_cstr(&out), want);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -356,6 +423,8 @@ int main(void)
 		cmocka_unit_test(test_encrypted),
 		cmocka_unit_test(test_old),
 		cmocka_unit_test(test_third_party),
+		cmocka_unit_test(test_master_key),
+		cmocka_unit_test(test_paper),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
