@@ -2,10 +2,13 @@
 #include "host/client/client.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -13,7 +16,6 @@
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/http.h"
-#include "common/io.h"
 #include "common/log.h"
 #include "common/wire.h"
 #include "host/client/client_int.h"
@@ -21,11 +23,13 @@
 #define ROOM 262144
 #define ERROR_BODY_MAX 4096
 #define TIMEOUT_DEFAULT_MS 120000
+#define NSEC_MS 1000000
 
 struct client {
 	int fd;
 	char ticket[WIRE_TICKET_HEX + 1];
 	uint32_t timeout_ms;
+	struct timespec since;		/* when something useful came last: a head, or bytes of a body */
 	bool busy, broken;		/* an answer is being read; nothing more can be had of this connection */
 	bool stream;			/* the answer must end with the trailer of wire.h */
 	struct http_head head;		/* points into head_bytes */
@@ -84,6 +88,29 @@ static int broken(struct client *c, int code)
 	return code;
 }
 
+static int broke_off(struct client *c, struct err *err)
+{
+	return broken(c, err_text(err, -ENODATA, "the connection to the VM broke off"));
+}
+
+static void begin_wait(struct client *c)
+{
+	(void)clock_gettime(CLOCK_MONOTONIC, &c->since);
+}
+
+/* For poll(): what is left of the time-out. Framing that drips byte by byte does not begin it anew. */
+static int wait_ms(const struct client *c)
+{
+	struct timespec now;
+	int64_t ms;
+
+	if (!c->timeout_ms)
+		return -1;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	ms = (int64_t)c->timeout_ms - (now.tv_sec - c->since.tv_sec) * 1000 - (now.tv_nsec - c->since.tv_nsec) / NSEC_MS;
+	return ms < 0 ? 0 : ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
 /* More bytes into c->in, which is empty or is kept from its start. */
 static int receive(struct client *c, struct err *err)
 {
@@ -92,15 +119,15 @@ static int receive(struct client *c, struct err *err)
 	int r;
 
 	do
-		r = poll(&pfd, 1, c->timeout_ms ? (int)c->timeout_ms : -1);
+		r = poll(&pfd, 1, wait_ms(c));
 	while (r < 0 && errno == EINTR);
 	if (r == 0)
 		return broken(c, err_text(err, -ETIMEDOUT, "the VM has not answered for %u s", c->timeout_ms / 1000));
 	n = r < 0 ? -1 : read(c->fd, c->in, sizeof(c->in));
+	if (n == 0 || (n < 0 && errno == ECONNRESET))
+		return broke_off(c, err);
 	if (n < 0)
 		return broken(c, err_set(err, -errno, "read from the VM"));
-	if (n == 0)
-		return broken(c, err_text(err, -ENODATA, "the connection to the VM broke off"));
 	c->p = c->in;
 	c->left = (size_t)n;
 	return 0;
@@ -146,8 +173,10 @@ static int next_run(struct client *c, const char **ret, size_t *ret_len, struct 
 		r = http_body_next(&c->body, &c->p, &c->left, ret, ret_len);
 		if (r < 0)
 			return broken(c, err_text(err, -EPROTO, "the VM's answer has malformed framing"));
-		if (*ret_len)
+		if (*ret_len) {
+			begin_wait(c);
 			return 1;
+		}
 		if (r == 1)
 			return 0;
 		if (c->left)
@@ -158,23 +187,55 @@ static int next_run(struct client *c, const char **ret, size_t *ret_len, struct 
 	}
 }
 
+/* An error that the agent names. Those that tell of our own end of things must not come from there. */
+static int agent_code(const struct http_field *name)
+{
+	static const int ours[] = { EPIPE, EINTR, EAGAIN, ENOTCONN, ENOSPC, EDQUOT, EHOSTDOWN };
+	int code = err_from_name(name->value, name->value_len);
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
+		if (code == -ours[i])
+			return -EIO;
+	return code;
+}
+
 /* An answer that is not 200: its text, escaped, under the errno that the agent names. */
 static int error_answer(struct client *c, struct err *err)
 {
 	const struct http_field *name = http_field(&c->head, WIRE_HDR_ERROR);
 	CLEANUP_BUF struct buf text = { .limit = ERROR_BODY_MAX };
 	char quoted[ERROR_BODY_MAX / 8];
-	int code = name ? err_from_name(name->value, name->value_len) : -EPROTO;
+	int code = name ? agent_code(name) : -EPROTO;
 	const char *p;
 	size_t n;
 	int r;
 
-	while ((r = next_run(c, &p, &n, err)) > 0)
+	while ((r = next_run(c, &p, &n, err)) > 0) {
 		buf_add(&text, p, n);
+		if (buf_ok(&text) < 0)
+			return broken(c, err_text(err, -EPROTO, "the VM's error message is longer than %d bytes", ERROR_BODY_MAX));
+	}
 	if (r < 0)
 		return r;
 	c->busy = false;
-	return err_text(err, code, "%s", log_quote(text.len ? text.data : (const uint8_t *)"", text.len, quoted, sizeof(quoted)));
+	if (!text.len)
+		return err_text(err, code, "the VM answers with status %d and no reason", c->head.status);
+	return err_text(err, code, "%s", log_quote(text.data, text.len, quoted, sizeof(quoted)));
+}
+
+static int send_all(int fd, const uint8_t *p, size_t n)
+{
+	while (n) {
+		ssize_t w = send(fd, p, n, MSG_NOSIGNAL);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w < 0)
+			return -errno;
+		p += w;
+		n -= (size_t)w;
+	}
+	return 0;
 }
 
 int client_begin(struct client *c, const struct buf *target, bool stream, struct err *err)
@@ -184,6 +245,8 @@ int client_begin(struct client *c, const struct buf *target, bool stream, struct
 
 	if (c->broken || c->busy)
 		return err_text(err, -ENOTCONN, "the connection to the VM is in use or broken");
+	if (c->left)
+		return broken(c, err_text(err, -EPROTO, "the VM answered before it was asked"));
 	buf_str(&b, "GET " WIRE_API "/");
 	buf_add(&b, target->data, target->len);
 	buf_fmt(&b, " HTTP/1.1\r\nHost: agent\r\nAuthorization: %s\r\n\r\n", c->ticket);
@@ -191,8 +254,10 @@ int client_begin(struct client *c, const struct buf *target, bool stream, struct
 		return err_set(err, -ENOMEM, "request");
 	if (b.len > HTTP_HEAD_MAX)
 		return err_set(err, -ENAMETOOLONG, "request");
-	r = io_write_full(c->fd, b.data, b.len);
+	r = send_all(c->fd, b.data, b.len);
 	explicit_bzero(b.data, b.len);
+	if (r == -EPIPE || r == -ECONNRESET)
+		return broke_off(c, err);
 	if (r < 0)
 		return broken(c, err_set(err, r, "write to the VM"));
 	c->busy = true;
@@ -200,9 +265,11 @@ int client_begin(struct client *c, const struct buf *target, bool stream, struct
 	c->body_bytes = c->run_left = 0;
 	c->totals = (struct client_totals){ .exit_status = -1 };
 	(void)XXH64_reset(c->hash, 0);
+	begin_wait(c);
 	r = read_head(c, err);
 	if (r < 0)
 		return r;
+	begin_wait(c);
 	if (http_body_init(&c->body, &c->head) < 0 || (stream && c->head.status == 200 && !c->head.chunked))
 		return broken(c, err_text(err, -EPROTO, "the VM's answer has no usable length"));
 	return c->head.status == 200 ? 0 : error_answer(c, err);
@@ -238,7 +305,7 @@ static int check_trailer(struct client *c, struct err *err)
 	uint64_t hash, status;
 
 	if (gave_up)
-		return err_set(err, err_from_name(gave_up->value, gave_up->value_len), "the agent had to give up");
+		return err_set(err, agent_code(gave_up), "the agent had to give up");
 	if (trailer_u64(c, WIRE_TRAILER_ENTRIES, &t.entries) < 0 || trailer_u64(c, WIRE_TRAILER_BYTES, &t.bytes) < 0 ||
 	    trailer_u64(c, WIRE_TRAILER_ERRORS, &t.errors) < 0 || trailer_hash(c, &hash) < 0)
 		return broken(c, err_text(err, -EPROTO, "the stream has no good trailer: it is incomplete"));

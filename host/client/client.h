@@ -88,7 +88,7 @@ ssize_t client_read(struct client *c, void *p, size_t n, struct err *err);
 /** client_last_totals() - totals of the stream that client_read() ended with 0. */
 const struct client_totals *client_last_totals(const struct client *c);
 
-/** client_set_timeout() - give up when nothing arrives for so long; 0: never. Default 120 s. */
+/** client_set_timeout() - give up when neither a head nor bytes of a body arrive for so long; 0: never. Default 120 s. */
 void client_set_timeout(struct client *c, uint32_t timeout_ms);
 
 #endif

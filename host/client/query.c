@@ -5,6 +5,7 @@
 #include "host/client/client_int.h"
 
 #define ANSWER_MAX ((size_t)4 << 20)
+#define ANSWER_VALUES_MAX 200000	/* a tree takes up to 300 bytes a value */
 
 static int read_answer(struct client *c, struct buf *ret, struct err *err)
 {
@@ -22,6 +23,16 @@ static int read_answer(struct client *c, struct buf *ret, struct err *err)
 	return r;
 }
 
+/* At most so many values: what begins or parts them, within texts too. */
+static size_t count_values(const struct buf *b)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < b->len; i++)
+		nr += b->data[i] == ',' || b->data[i] == '[' || b->data[i] == '{';
+	return nr;
+}
+
 static int get_data(struct client *c, const struct buf *target, json_t **ret, struct err *err)
 {
 	CLEANUP_BUF struct buf b = { .limit = ANSWER_MAX };
@@ -33,6 +44,8 @@ static int get_data(struct client *c, const struct buf *target, json_t **ret, st
 		r = read_answer(c, &b, err);
 	if (r < 0)
 		return r;
+	if (count_values(&b) > ANSWER_VALUES_MAX)
+		return err_text(err, -EPROTO, "the VM's answer has more than %d values", ANSWER_VALUES_MAX);
 	o = json_loadb(b.len ? (const char *)b.data : "", b.len, JSON_REJECT_DUPLICATES, NULL);
 	data = json_incref(json_object_get(o, "data"));
 	json_decref(o);
