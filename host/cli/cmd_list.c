@@ -11,6 +11,7 @@
 #include "host/cli/target.h"
 
 #define TIMEOUT_TEXT "list not finished in time"
+#define ROWS_BYTES_MAX ((size_t)1 << 30)	/* a table of some five million entries */
 
 /* A row of the text table. */
 struct row {
@@ -26,7 +27,8 @@ struct listing {
 	struct buf out;
 	struct jsonw w;
 	struct row *row;
-	size_t nr_rows, room;
+	size_t nr_rows, room, row_bytes;
+	bool too_many;
 	struct cli_notes errors;
 };
 
@@ -64,6 +66,11 @@ static int add_row(struct listing *l, const struct client_entry *e)
 	row = &l->row[l->nr_rows];
 	if (buf_ok(&name) < 0 || buf_ok(&time) < 0 || buf_ok(&size) < 0)
 		return -ENOMEM;
+	l->row_bytes += sizeof(*row) + name.len + time.len + size.len;
+	if (l->row_bytes > ROWS_BYTES_MAX) {
+		l->too_many = true;
+		return -E2BIG;
+	}
 	row->type = e->type;
 	row->name = malloc(name.len + time.len + size.len);
 	if (!row->name)
@@ -222,6 +229,8 @@ static int list_path(const struct args *a, struct target *t, struct listing *l, 
 	r = p.root ? list_archives(t, l) : list_in_vm(t, l, err);
 	if (r == 0)
 		r = listing_end(l);
+	if (l->too_many)
+		r = err_text(err, -E2BIG, "too many entries for a sorted table: use --output-format jsonl");
 	l->base = NULL;
 	target_path_free(&p);
 	return r;

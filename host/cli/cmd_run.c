@@ -47,6 +47,8 @@ static int run_program(struct client *c, const struct buf *words)
 		put_output(chunk, (size_t)n, terminal);
 	if (n < 0)
 		return cli_fail(&err, (int)n);
+	if (client_last_totals(c)->exit_status < 0)
+		return cli_fail(&err, err_text(&err, -EPROTO, "the VM does not tell how the program ended"));
 	return client_last_totals(c)->exit_status;
 }
 
