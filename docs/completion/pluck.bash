@@ -9,13 +9,16 @@ _pluck()
 	--format) words='plain tar pxar' ;;
 	--overwrite) words='never always if-newer' ;;
 	--backup-type) words='vm ct host' ;;
+	--crypt-mode) words='none encrypt sign-only' ;;
+	--kdf) words='scrypt pbkdf2 none' ;;
+	--keyfile|--master-keyfile|--encrypted-keyfile) compopt -o default 2>/dev/null; return ;;
 	--disk|--repository|--paths-from) compopt -o default 2>/dev/null; return ;;
 	esac
 	if [ -z "$words" ]; then
 		if [ "$COMP_CWORD" -eq 1 ]; then
-			words='list extract stat disks run status stop backup snapshots datastore version help'
+			words='list extract stat disks run status stop backup snapshots datastore key version help'
 		elif [[ $cur == -* ]]; then
-			local vm='--repository --ns --disk --memory --idle-timeout --help'
+			local vm='--repository --ns --disk --keyfile --keyfd --crypt-mode --require-signature --memory --idle-timeout --help'
 			case ${COMP_WORDS[1]} in
 			list) words="$vm --base64 --output-format --quiet --recursive --timeout" ;;
 			extract) words="$vm --base64 --devices --format --keep-partial --null --overwrite --path --paths-from --quiet --zstd" ;;
@@ -26,6 +29,7 @@ _pluck()
 			stop) words='--repository --ns --disk --all' ;;
 			backup) words='--repository --ns --backup-id --backup-type --backup-time --quiet --output-format' ;;
 			snapshots) words='--repository --ns --output-format' ;;
+			key) words='--kdf --hint --subject --master-keyfile --encrypted-keyfile --output-format' ;;
 			version) words='--output-format' ;;
 			esac
 		else
