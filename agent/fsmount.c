@@ -71,6 +71,9 @@ static int try_all(const struct fstype *fs, const char *dev, const char *at, str
 		r = try_options(fs, loop_dev, at);
 	if (r == 0)
 		return 0;
+	/* The file system's EINVAL speaks of its superblock, not of what the caller asked. */
+	if (r == -EINVAL)
+		r = -EUCLEAN;
 	kmsg_read(log, why, sizeof(why));
 	if (fs->hint)
 		return err_set(err, r, "cannot mount %s (%s)%s%s", fs->type, fs->hint, why[0] ? ": " : "", why);

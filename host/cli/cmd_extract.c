@@ -266,16 +266,33 @@ static int find_form(struct extract *x, struct err *err)
 	return x->nr_paths == 1 && !x->path[0].root ? choose_form(x, &x->path[0], err) : 0;
 }
 
+/* With all directories above it that are missing. */
+static int make_dirs(const char *path)
+{
+	CLEANUP_FREE char *copy = strdup(path);
+
+	if (!copy)
+		return -ENOMEM;
+	for (char *p = copy + 1; *copy && (p = strchr(p, '/')); *p++ = '/') {
+		*p = 0;
+		if (mkdir(copy, 0700) < 0 && errno != EEXIST && errno != EROFS)
+			return -errno;
+	}
+	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
 static int open_dir(struct extract *x, struct err *err)
 {
-	if (mkdir(x->where, 0700) < 0 && errno != EEXIST) {
-		x->target_error = -errno;
-		return err_set(err, -errno, "create '%s'", x->where);
+	int r = make_dirs(x->where);
+
+	if (r < 0) {
+		x->target_error = r;
+		return err_set(err, r, "create '%s'", x->where);
 	}
 	x->out = open(x->where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (x->out < 0) {
+	if (x->out < 0 || faccessat(x->out, ".", W_OK | X_OK, AT_EACCESS) < 0) {
 		x->target_error = -errno;
-		return err_set(err, -errno, "open '%s'", x->where);
+		return err_set(err, -errno, "write to '%s'", x->where);
 	}
 	return 0;
 }

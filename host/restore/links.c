@@ -33,12 +33,13 @@ int links_made_add(struct links_made *l, uint64_t pos, int fd)
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	return add(l, &(struct made_file){ pos, st.st_dev, st.st_ino });
+	return add(l, &(struct made_file){ .pos = pos, .dev = st.st_dev, .ino = st.st_ino });
 }
 
-int links_made_note(struct links_made *l, uint64_t pos)
+int links_made_note(struct links_made *l, const struct pxar_entry *e)
 {
-	return add(l, &(struct made_file){ pos, 0, 0 });
+	return add(l, &(struct made_file){ .pos = e->pos, .meta = { (uint32_t)e->mode, e->uid, e->gid, e->mtime_ns,
+								    e->mtime_s } });
 }
 
 static const struct made_file *find(const struct links_made *l, uint64_t pos)
@@ -56,9 +57,18 @@ static const struct made_file *find(const struct links_made *l, uint64_t pos)
 	return lo < l->nr && l->v[lo].pos == pos ? &l->v[lo] : NULL;
 }
 
-bool links_made_has(const struct links_made *l, uint64_t pos)
+bool links_made_noted(const struct links_made *l, struct pxar_entry *link)
 {
-	return find(l, pos);
+	const struct made_file *m = find(l, link->link_pos);
+
+	if (!m)
+		return false;
+	link->mode = m->meta.mode;
+	link->uid = m->meta.uid;
+	link->gid = m->meta.gid;
+	link->mtime_s = m->meta.mtime_s;
+	link->mtime_ns = m->meta.mtime_ns;
+	return true;
 }
 
 bool links_made_same(const struct links_made *l, int dirfd, const char *name, const struct pxar_entry *e)

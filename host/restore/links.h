@@ -4,7 +4,7 @@
 
 /*
  * The files that this extraction made, by their position in the stream: only these can be targets of hard links. A
- * table of 24 bytes a file, LINKS_MAX files; of a stream with LINK items only files that have one are in it.
+ * table of 32 bytes a file, LINKS_MAX files; of a stream with LINK items only files that have one are in it.
  */
 
 #include <stddef.h>
@@ -17,8 +17,16 @@
 
 struct made_file {
 	uint64_t pos;
-	dev_t dev;
-	ino_t ino;
+	union {
+		struct {
+			dev_t dev;
+			ino_t ino;
+		};
+		struct {
+			uint32_t mode, uid, gid, mtime_ns;
+			int64_t mtime_s;
+		} meta;	/* of links_made_note() */
+	};
 };
 
 struct links_made {
@@ -30,10 +38,10 @@ struct links_made {
 int links_made_add(struct links_made *l, uint64_t pos, int fd);
 
 /** links_made_note() - the same without the file: for links within a tar. Return: as links_made_add(). */
-int links_made_note(struct links_made *l, uint64_t pos);
+int links_made_note(struct links_made *l, const struct pxar_entry *e);
 
-/** links_made_has() - was a file made for this position? */
-bool links_made_has(const struct links_made *l, uint64_t pos);
+/** links_made_noted() - the target's mode, owner and time into a hard link's entry. Return: false if it was not noted. */
+bool links_made_noted(const struct links_made *l, struct pxar_entry *link);
 
 /**
  * links_made_open() - the directory of a hard link's target

@@ -288,8 +288,7 @@ void pax_head(struct buf *out, const struct pax_member *m)
 	records_names(&records, m, sparse);
 	if (size > OCTAL_SIZE_MAX)
 		record_u64(&records, "size", size);
-	if (e->kind != PXAR_KIND_HARDLINK)
-		records_meta(&records, e);
+	records_meta(&records, e);
 	if (buf_ok(&records) < 0 || buf_ok(&map) < 0) {
 		out->error = buf_ok(&records) ? buf_ok(&records) : buf_ok(&map);
 		return;

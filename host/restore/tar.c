@@ -39,6 +39,7 @@ struct to_tar {
 	struct report rep;
 	struct links_made links;
 	const struct pxar_entry *entry;	/* the file whose data comes; NULL */
+	bool held;		/* @entry has no data and is not in the tar yet: it may turn out to be unreadable */
 	uint64_t payload;	/* bytes of it in the tar */
 	const char *last;
 	struct sparse sparse;
@@ -143,21 +144,30 @@ static int put_sparse(struct to_tar *t, const struct pxar_entry *e, struct err *
 	return put_member(t, &aligned, err);
 }
 
+static int put_file_head(struct to_tar *t, const struct pxar_entry *e, struct err *err)
+{
+	return e->has_segments ? put_sparse(t, e, err) : put_member(t, e, err);
+}
+
 static int put_file(struct to_tar *t, const struct pxar_entry *e, struct err *err)
 {
 	if (e->payload_ref)
 		return left_out(t, e, -EOPNOTSUPP, "its data is in another stream");
 	t->entry = e;
 	t->payload = 0;
-	return e->has_segments ? put_sparse(t, e, err) : put_member(t, e, err);
+	t->held = !e->payload_size;
+	return t->held ? 0 : put_file_head(t, e, err);
 }
 
+/* A reader that cannot link makes a file of it: it gets the metadata of its target. */
 static int put_hardlink(struct to_tar *t, const struct pxar_entry *e, struct err *err)
 {
-	if (!links_made_has(&t->links, e->link_pos))
+	struct pxar_entry link = *e;
+
+	if (!links_made_noted(&t->links, &link))
 		return left_out(t, e, -ENOENT, "target of the hard link is not in the archive");
 	t->rep.r->files++;
-	return put_member(t, e, err);
+	return put_member(t, &link, err);
 }
 
 static int put_dir(struct to_tar *t, const struct pxar_entry *e, struct err *err)
@@ -276,7 +286,13 @@ static int end_file(struct to_tar *t, const struct pxar_error *error, struct err
 
 	if (!e)
 		return 0;
-	if (e->has_segments)
+	if (t->held && error->code) {
+		t->entry = NULL;
+		return left_out(t, e, error->code, "not readable");
+	}
+	if (t->held)
+		r = put_file_head(t, e, err);
+	if (r == 0 && e->has_segments)
 		r = sparse_seek(t, UINT64_MAX, err);
 	if (r < 0)
 		return r;
@@ -289,7 +305,7 @@ static int end_file(struct to_tar *t, const struct pxar_error *error, struct err
 	}
 	t->rep.r->files++;
 	if (!t->ext || e->link_id)
-		r = links_made_note(&t->links, e->pos);
+		r = links_made_note(&t->links, e);
 	return r == -ENOMEM ? err_set(err, r, "table of hard links") : flush_some(t->tar, err);
 }
 
