@@ -10,6 +10,7 @@
 
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "host/cli/archive.h"
 #include "host/cli/target.h"
 #include "host/cli/zout.h"
 #include "host/restore/restore.h"
@@ -32,6 +33,8 @@ struct extract {
 	struct restore_report sum;
 	struct cli_notes notes;
 	struct client *client;		/* of the stream being read */
+	struct archive_stream *archive;	/* the same of a file archive */
+	uint64_t damaged;		/* members of file archives that are not whole */
 	bool ended;			/* its end and its good totals were seen */
 	uint64_t bytes, errors;
 	int target_error;		/* writing failed: not the VM's fault */
@@ -58,13 +61,13 @@ static ssize_t read_stream(void *arg, void *p, size_t n, struct err *err)
 
 	if (x->ended)
 		return 0;
-	got = client_read(x->client, p, n, err);
+	got = x->archive ? archive_stream_read(x->archive, p, n, err) : client_read(x->client, p, n, err);
 	if (got > 0) {
 		x->bytes += (uint64_t)got;
 		show_progress(x);
 	} else if (got == 0) {
 		x->ended = true;
-		x->errors += client_last_totals(x->client)->errors;
+		x->errors += x->archive ? 0 : client_last_totals(x->client)->errors;
 	}
 	return got;
 }
@@ -136,24 +139,70 @@ static int restore_stream(struct extract *x, struct err *err)
 	return r < 0 ? r : read_to_end(x, err);
 }
 
+/* A tree_note_fn. */
+static void on_damage(void *arg, const char *path, size_t path_len, int code, const char *what)
+{
+	struct extract *x = arg;
+
+	(void)code;
+	x->damaged++;
+	cli_note(&x->notes, path, path_len, "%s", what);
+}
+
+static int stat_path(struct extract *x, const struct target_path *p, json_t **ret, struct err *err)
+{
+	struct client *c = NULL;
+	const char *inner;
+	size_t len;
+	int r;
+
+	if (p->archive) {
+		inner = target_inner(p, &len);
+		return archive_stat(x->target.snapshot, p->archive, inner, len, ret, err);
+	}
+	r = target_connect(&x->target, &c, NULL, err);
+	if (r == 0)
+		r = client_stat(c, p->bytes.data, p->bytes.len, ret, err);
+	client_free(c);
+	return r;
+}
+
 /* A file goes to standard output as it is, anything else as tar. */
 static int choose_form(struct extract *x, const struct target_path *p, struct err *err)
 {
-	struct client *c = NULL;
 	json_t *o = NULL;
 	const char *type;
-	int r = target_connect(&x->target, &c, NULL, err);
+	int r = stat_path(x, p, &o, err);
 
 	if (r < 0)
 		return r;
-	r = client_stat(c, p->bytes.data, p->bytes.len, &o, err);
-	client_free(c);
-	if (r < 0)
-		return r;
 	type = json_string_value(json_object_get(o, "type"));
-	x->form = type && *type == 'f' ? FORM_PLAIN : FORM_TAR;
+	x->form = type && (*type == 'f' || *type == 'h') ? FORM_PLAIN : FORM_TAR;
 	json_decref(o);
 	return 0;
+}
+
+/* The whole archive gives the target directory its metadata; the root of anything else is a mere container. */
+static int extract_archive(struct extract *x, const struct target_path *p, struct err *err)
+{
+	const enum archive_form form = x->form == FORM_PLAIN ? ARCHIVE_PLAIN :
+				       x->form == FORM_PXAR ? ARCHIVE_PXAR : ARCHIVE_RESTORE;
+	size_t len;
+	const char *inner = target_inner(p, &len);
+	int r;
+
+	r = archive_stream_open(x->target.snapshot, p->archive, inner, len, form, on_damage, x, &x->archive, err);
+	if (r < 0)
+		return r;
+	x->ended = false;
+	x->opt.skip_root = x->form == FORM_TAR || archive_stream_is_container(x->archive);
+	if (x->form == FORM_DIR)
+		x->opt.abort = x->stop = cli_signals_defer(-1);
+	r = x->form == FORM_PLAIN || x->form == FORM_PXAR ? copy_stream(x, err) : restore_stream(x, err);
+	x->opt.skip_root = true;
+	archive_stream_close(x->archive);
+	x->archive = NULL;
+	return r;
 }
 
 static int extract_one(struct extract *x, const struct target_path *p, struct err *err)
@@ -165,6 +214,8 @@ static int extract_one(struct extract *x, const struct target_path *p, struct er
 
 	if (p->root)
 		return err_text(err, -EINVAL, "'/' cannot be extracted: name an archive and what is in it");
+	if (p->archive)
+		return extract_archive(x, p, err);
 	r = target_connect(&x->target, &x->client, &fd, err);
 	if (r < 0)
 		return r;
@@ -368,7 +419,9 @@ static int verdict(struct extract *x, int r, struct err *err)
 	if (r == -EPIPE)
 		return EXIT_PARTIAL;
 	report(x, args_flag(x->args, "quiet") || r < 0);
-	damage = r < 0 || s->left_out || s->incomplete || x->errors ? target_report_damage(&x->target) : 0;
+	damage = x->damaged != 0;
+	if (x->target.nr_disks && (r < 0 || s->left_out || s->incomplete || x->errors))
+		damage += target_report_damage(&x->target);
 	if (r < 0) {
 		int status = cli_fail(err, r);
 

@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "host/cli/archive.h"
 #include "host/cli/entry_out.h"
 #include "host/cli/target.h"
 
@@ -58,7 +59,7 @@ static int add_row(struct listing *l, const struct client_entry *e)
 	}
 	if (e->has_stat)
 		cli_time(&time, e->mtime_s);
-	if (e->has_size && (e->type == 'f' || !e->has_stat))
+	if (e->has_size && (e->type == 'f' || e->type == 'h' || !e->has_stat))
 		buf_fmt(&size, "%llu", (unsigned long long)e->size);
 	buf_u8(&name, 0);
 	buf_u8(&time, 0);
@@ -214,6 +215,15 @@ static int list_in_vm(const struct target *t, struct listing *l, struct err *err
 	return r;
 }
 
+/* Text shows no more than the catalog of a snapshot knows. */
+static int list_in_archive(const struct target *t, struct listing *l, const struct target_path *p, struct err *err)
+{
+	size_t len;
+	const char *inner = target_inner(p, &len);
+
+	return archive_list(t->snapshot, p->archive, inner, len, l->recursive, l->format == CLI_TEXT, on_entry, l, err);
+}
+
 static int list_path(const struct args *a, struct target *t, struct listing *l, const char *text, struct err *err)
 {
 	struct target_path p;
@@ -226,7 +236,10 @@ static int list_path(const struct args *a, struct target *t, struct listing *l, 
 	l->base = p.root ? "" : (const char *)p.bytes.data;
 	l->base_len = p.bytes.len;
 	listing_begin(l);
-	r = p.root ? list_archives(t, l) : list_in_vm(t, l, err);
+	if (p.root)
+		r = list_archives(t, l);
+	else
+		r = p.archive ? list_in_archive(t, l, &p, err) : list_in_vm(t, l, err);
 	if (r == 0)
 		r = listing_end(l);
 	if (l->too_many)

@@ -6,6 +6,7 @@
 #include "common/b64.h"
 #include "common/cleanup.h"
 #include "common/jsonw.h"
+#include "host/cli/archive.h"
 #include "host/cli/target.h"
 
 #define TREE_DEPTH_MAX 64
@@ -34,10 +35,28 @@ static int print_stat(json_t *o, const struct target_path *p, bool pretty)
 	return cli_out_buf(&out);
 }
 
+static int stat_in_vm(const struct target *t, const struct target_path *p, json_t **ret, struct err *err)
+{
+	struct client *c = NULL;
+	int r = target_connect(t, &c, NULL, err);
+
+	if (r == 0)
+		r = client_stat(c, p->bytes.data, p->bytes.len, ret, err);
+	client_free(c);
+	return r;
+}
+
+static int stat_in_archive(const struct target *t, const struct target_path *p, json_t **ret, struct err *err)
+{
+	size_t len;
+	const char *inner = target_inner(p, &len);
+
+	return archive_stat(t->snapshot, p->archive, inner, len, ret, err);
+}
+
 static int stat_path(const struct args *a, struct target *t, const char *text, enum cli_format format, struct err *err)
 {
 	struct target_path p = { 0 };
-	struct client *c = NULL;
 	json_t *o = NULL;
 	int r = target_open(t, err);
 
@@ -45,13 +64,13 @@ static int stat_path(const struct args *a, struct target *t, const char *text, e
 		r = target_path(t, text, strlen(text), args_flag(a, "base64"), &p, err);
 	if (r < 0)
 		return r;
-	r = p.root ? err_text(err, -EINVAL, "'/' has no metadata") : target_connect(t, &c, NULL, err);
-	if (r == 0)
-		r = client_stat(c, p.bytes.data, p.bytes.len, &o, err);
+	if (p.root)
+		r = err_text(err, -EINVAL, "'/' has no metadata");
+	else
+		r = p.archive ? stat_in_archive(t, &p, &o, err) : stat_in_vm(t, &p, &o, err);
 	if (r == 0)
 		(void)print_stat(o, &p, format == CLI_JSON_PRETTY || format == CLI_TEXT);
 	json_decref(o);
-	client_free(c);
 	target_path_free(&p);
 	return r;
 }

@@ -48,7 +48,7 @@ void entry_write_json(struct jsonw *w, const struct client_entry *e, const char 
 	jsonw_key_bool(w, "leaf", e->type != 'd' && e->type != 'v');
 	if (e->has_stat)
 		write_stat(w, e);
-	if (e->has_size && (e->type == 'f' || !e->has_stat))
+	if (e->has_size && (e->type == 'f' || e->type == 'h' || !e->has_stat))
 		jsonw_key_u64(w, "size", e->size);
 	if (e->target)
 		jsonw_key_b64(w, "target", e->target, e->target_len);

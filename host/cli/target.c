@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/path.h"
 #include "common/utf8.h"
+#include "host/cli/archive.h"
 
 #define NS_DEPTH_MAX 7
 #define NS_MAX 256
@@ -342,9 +343,7 @@ static int find_disk(const struct target *t, const char *p, size_t len, size_t *
 		}
 	}
 	log_quote(p, len, q, sizeof(q));
-	if (without(p, len, ".didx") != len)
-		return err_text(err, -EINVAL, "'%s': file archives are not supported yet", q);
-	return err_text(err, -ENOENT, "no %s '%s': list / shows what there is", t->store ? "image archive" : "disk", q);
+	return err_text(err, -ENOENT, "no %s '%s': list / shows what there is", t->store ? "archive" : "disk", q);
 }
 
 static int append_component(struct buf *b, const char *p, size_t len, struct err *err)
@@ -374,9 +373,12 @@ static int parse_path(const struct target *t, const char *p, size_t left, struct
 	if (ret->root)
 		return 0;
 	r = find_disk(t, c, n, &ret->disk, err);
-	if (r < 0)
+	if (r < 0 && t->snapshot)
+		ret->archive = archive_resolve(t->snapshot, c, n);
+	if (r < 0 && !ret->archive)
 		return r;
-	buf_str(&ret->bytes, target_archive(t, ret->disk));
+	r = 0;
+	buf_str(&ret->bytes, ret->archive ? ret->archive : target_archive(t, ret->disk));
 	ret->archive_len = ret->bytes.len;
 	while (r == 0 && path_next(&p, &left, &c, &n))
 		r = append_component(&ret->bytes, c, n, err);
@@ -406,6 +408,14 @@ int target_path(const struct target *t, const char *text, size_t len, bool base6
 void target_path_free(struct target_path *p)
 {
 	buf_free(&p->bytes);
+}
+
+const char *target_inner(const struct target_path *p, size_t *ret_len)
+{
+	size_t skip = p->archive_len < p->bytes.len ? p->archive_len + 1 : p->bytes.len;
+
+	*ret_len = p->bytes.len - skip;
+	return *ret_len ? (const char *)p->bytes.data + skip : "";
 }
 
 int target_connect(const struct target *t, struct client **ret, int *ret_fd, struct err *err)

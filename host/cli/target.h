@@ -6,6 +6,7 @@
  * What a command works on: a snapshot of a datastore (--repository, SNAPSHOT) or plain disks (--disk), and paths in it.
  *
  *	[/]ARCHIVE[/BUCKET[/COMPONENT...]][/path in the file system]
+ *	[/]FILE-ARCHIVE[/path]
  *
  * ARCHIVE: of a store the stored name (drive-scsi0.img.fidx; drive-scsi0.img and drive-scsi0 are accepted); with --disk the
  * disk's name (".img.fidx" behind it is accepted). "/" alone: all archives.
@@ -61,6 +62,7 @@ void target_free(struct target *t);
 
 struct target_path {
 	bool root;		/* "/" alone */
+	const char *archive;	/* stored name of a file archive, read without a VM; NULL: a disk */
 	size_t disk;		/* index in disks[] */
 	struct buf bytes;	/* canonical: ARCHIVE[/inner], single slashes, none at the ends */
 	size_t archive_len;
@@ -74,6 +76,9 @@ struct target_path {
  */
 int target_path(const struct target *t, const char *text, size_t len, bool base64, struct target_path *ret, struct err *err);
 void target_path_free(struct target_path *p);
+
+/** target_inner() - what is behind the archive's name in a path, without a leading slash. Borrowed; "" if nothing. */
+const char *target_inner(const struct target_path *p, size_t *ret_len);
 
 /** target_archive() - how paths name a disk. Borrowed. */
 const char *target_archive(const struct target *t, size_t disk);

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/buf.h"
+#include "common/cleanup.h"
+#include "common/jsonw.h"
+#include "host/archive/catalog.h"
+#include "host/archive/stream.h"
+#include "host/cli/archive.h"
+
+#define CATALOG_CACHE ((size_t)16 << 20)
+
+/* A directory that is being listed; the last one is the innermost. */
+struct list_level {
+	struct access_dir dir;
+	size_t next, path_len;
+};
+
+struct list {
+	struct access *a;
+	client_entry_fn *fn;
+	void *arg;
+	bool recursive;
+	struct access_member *m, *target;
+	struct buf path;		/* beneath the requested directory */
+	struct list_level *level;
+	size_t nr_levels, room;
+};
+
+CLEANUP_DEFINE(struct access_member *, access_member_free)
+
+static char type_of(const struct pxar_entry *e)
+{
+	static const char types[] = { [PXAR_KIND_DIR] = 'd', [PXAR_KIND_FILE] = 'f', [PXAR_KIND_SYMLINK] = 'l',
+				      [PXAR_KIND_HARDLINK] = 'h', [PXAR_KIND_FIFO] = 'p', [PXAR_KIND_SOCKET] = 's',
+				      [PXAR_KIND_DEVICE] = 'c' };
+
+	return e->kind == PXAR_KIND_DEVICE && S_ISBLK(e->mode) ? 'b' : types[e->kind];
+}
+
+/* Metadata of a hard link is that of the file it refers to. */
+static void fill(const struct pxar_entry *e, const struct pxar_entry *stat, struct client_entry *ret)
+{
+	ret->type = type_of(e);
+	ret->has_stat = stat->kind != PXAR_KIND_HARDLINK;
+	ret->mode = (uint32_t)stat->mode;
+	ret->uid = stat->uid;
+	ret->gid = stat->gid;
+	ret->mtime_s = stat->mtime_s;
+	ret->mtime_ns = stat->mtime_ns;
+	ret->has_size = stat->kind == PXAR_KIND_FILE;
+	ret->size = stat->size;
+	ret->target = e->target;
+	ret->target_len = e->target_len;
+	ret->has_rdev = e->kind == PXAR_KIND_DEVICE;
+	ret->rdev_major = e->dev_major;
+	ret->rdev_minor = e->dev_minor;
+}
+
+/* Tells of the entry at the current path; @code with @why if it could not be read. */
+static int give(struct list *l, const struct pxar_entry *e, int code, const struct err *why)
+{
+	struct client_entry c = { .path = l->path.len ? (const char *)l->path.data : "", .path_len = l->path.len,
+				  .type = '?' };
+	const struct pxar_entry *stat = e;
+	struct err bad = ERR_INIT;
+	int r;
+
+	if (buf_ok(&l->path) < 0)
+		return buf_ok(&l->path);
+	if (e && e->kind == PXAR_KIND_HARDLINK) {
+		r = access_follow(l->a, l->m, l->target, &bad);
+		if (r == 0)
+			stat = &l->target->entry;
+		else if (!code)
+			code = r;
+		why = r < 0 ? &bad : why;
+	}
+	if (e)
+		fill(e, stat, &c);
+	if (code) {
+		c.error_name = err_name(code);
+		c.error_text = why->text;
+	}
+	return l->fn(l->arg, &c);
+}
+
+/* Enters the directory in l->m. Return: 0, also for one that cannot be read: then that is told; negative errno. */
+static int enter(struct list *l)
+{
+	struct list_level v = { .path_len = l->path.len };
+	struct err why = ERR_INIT;
+	int r;
+
+	if (l->nr_levels == l->room) {
+		size_t room = l->room ? 2 * l->room : 16;
+		struct list_level *more = reallocarray(l->level, room, sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		l->level = more;
+		l->room = room;
+	}
+	r = access_dir_open(l->a, l->m, &v.dir, &why);
+	if (r == 0 && v.dir.nr_unreadable)
+		r = err_text(&why, -EIO, "%zu members are not in the backup: its writer could not read them",
+			     v.dir.nr_unreadable);
+	l->level[l->nr_levels++] = v;
+	return r < 0 ? give(l, &l->m->entry, r, &why) : 0;
+}
+
+static int next_member(struct list *l)
+{
+	struct list_level *v = &l->level[l->nr_levels - 1];
+	struct err why = ERR_INIT;
+	int r, code;
+
+	l->path.len = v->path_len;
+	if (v->next == v->dir.nr) {
+		access_dir_close(&v->dir);
+		l->nr_levels--;
+		return 0;
+	}
+	code = access_dir_member(l->a, &v->dir, v->next++, l->m, &why);
+	if (code == -ENOMEM)
+		return code;
+	if (l->path.len && l->m->name[0])
+		buf_u8(&l->path, '/');
+	buf_str(&l->path, l->m->name);
+	r = give(l, code ? NULL : &l->m->entry, code, &why);
+	if (r == 0 && code == 0 && l->recursive && l->m->entry.kind == PXAR_KIND_DIR)
+		r = enter(l);
+	return r;
+}
+
+static int list_archive(struct list *l, const char *inner, size_t len, struct err *err)
+{
+	int r = access_find(l->a, inner, len, l->m, err);
+
+	if (r < 0)
+		return r;
+	if (l->m->entry.kind != PXAR_KIND_DIR)
+		return give(l, &l->m->entry, 0, NULL);
+	r = enter(l);
+	while (r == 0 && l->nr_levels)
+		r = next_member(l);
+	return r;
+}
+
+static void list_free(struct list *l)
+{
+	for (size_t i = 0; i < l->nr_levels; i++)
+		access_dir_close(&l->level[i].dir);
+	free(l->level);
+	buf_free(&l->path);
+	access_member_free(l->m);
+	access_member_free(l->target);
+}
+
+static int from_archive(struct snapshot *sn, const char *stored, const char *inner, size_t len, bool recursive,
+			client_entry_fn *fn, void *arg, struct err *err)
+{
+	CLEANUP(list_free) struct list l = { .fn = fn, .arg = arg, .recursive = recursive, .m = access_member_new(),
+					     .target = access_member_new() };
+	struct archive_file f;
+	int r;
+
+	if (!l.m || !l.target)
+		return err_set(err, -ENOMEM, "list");
+	r = archive_open(sn, stored, &f, err);
+	if (r < 0)
+		return r;
+	l.a = f.a;
+	r = list_archive(&l, inner, len, err);
+	archive_close(&f);
+	return r;
+}
+
+/* Directories of the catalog that are still to be listed. */
+struct todo {
+	uint64_t block;
+	char *path;
+};
+
+struct brief {
+	client_entry_fn *fn;
+	void *arg;
+	bool recursive;
+	const char *base;	/* path of the directory beneath the requested one */
+	struct todo *todo;
+	size_t nr, room;
+	uint64_t budget;	/* entries that a catalog of this size can have */
+};
+
+static int add_todo(struct brief *b, uint64_t block, const struct buf *path)
+{
+	if (b->nr == b->room) {
+		size_t room = b->room ? 2 * b->room : 16;
+		struct todo *v = reallocarray(b->todo, room, sizeof(*v));
+
+		if (!v)
+			return -ENOMEM;
+		b->todo = v;
+		b->room = room;
+	}
+	b->todo[b->nr] = (struct todo){ block, strndup((const char *)path->data, path->len) };
+	return b->todo[b->nr].path ? (b->nr++, 0) : -ENOMEM;
+}
+
+static int on_catalog(void *arg, const struct catalog_entry *e)
+{
+	struct brief *b = arg;
+	CLEANUP_BUF struct buf path = BUF_INIT;
+	struct client_entry c = { .type = e->type };
+	int r;
+
+	if (!b->budget--)
+		return -ELOOP;
+	buf_fmt(&path, "%s%s", b->base, *b->base ? "/" : "");
+	buf_add(&path, e->name, e->name_len);
+	c.path = buf_cstr(&path);
+	c.path_len = path.len;
+	if (!c.path)
+		return -ENOMEM;
+	if (!e->name_len) {
+		c.type = '?';
+		c.error_name = "EIO";
+		c.error_text = "a member is not in the backup: its writer could not read it";
+	} else if (e->type == 'f') {
+		c.has_stat = c.has_size = true;
+		c.size = e->size;
+		c.mtime_s = e->mtime;
+	}
+	r = b->fn(b->arg, &c);
+	return r == 0 && b->recursive && e->type == 'd' && e->name_len ? add_todo(b, e->block, &path) : r;
+}
+
+/* Last come, first served: memory grows with the width of the tree, not with its size. */
+static int list_catalog(struct brief *b, const struct catalog *cat, uint64_t block, struct err *err)
+{
+	int r = catalog_list(cat, block, on_catalog, b, err);
+
+	while (r == 0 && b->nr) {
+		struct todo t = b->todo[--b->nr];
+
+		b->base = t.path;
+		r = catalog_list(cat, t.block, on_catalog, b, err);
+		free(t.path);
+	}
+	return r == -ELOOP ? err_text(err, -EBADMSG, "catalog: its directories lead to each other") : r;
+}
+
+/*
+ * Return: 0; 1 if the catalog is of no use: there is none, it does not know the archive, or what is wanted is no
+ * directory in it; negative errno.
+ */
+static int from_catalog(struct snapshot *sn, const char *stored, const char *inner, size_t len, bool recursive,
+			client_entry_fn *fn, void *arg, struct err *err)
+{
+	struct brief b = { .fn = fn, .arg = arg, .recursive = recursive, .base = "" };
+	CLEANUP_BUF struct buf path = BUF_INIT;
+	struct source *src = NULL;
+	struct catalog_entry dir;
+	struct catalog cat;
+	struct chunks *c;
+	int r;
+
+	buf_fmt(&path, "%s/", stored);
+	buf_add(&path, inner, len);
+	if (buf_ok(&path) < 0)
+		return err_set(err, -ENOMEM, "list");
+	if (snapshot_open_archive(sn, CATALOG_NAME, &c, NULL) < 0 || stream_open(c, CATALOG_CACHE, &src, NULL) < 0)
+		return 1;
+	r = catalog_open(src, &cat, NULL);
+	if (r == 0)
+		r = catalog_find(&cat, (const char *)path.data, path.len, &dir, NULL);
+	if (r == 0 && dir.type == 'd') {
+		b.budget = src->size_bytes;
+		r = list_catalog(&b, &cat, dir.block, err);
+	} else {
+		r = 1;
+	}
+	for (size_t i = 0; i < b.nr; i++)
+		free(b.todo[i].path);
+	free(b.todo);
+	source_close(src);
+	return r;
+}
+
+int archive_list(struct snapshot *sn, const char *stored, const char *inner, size_t inner_len, bool recursive,
+		 bool brief, client_entry_fn *fn, void *arg, struct err *err)
+{
+	int r = brief ? from_catalog(sn, stored, inner, inner_len, recursive, fn, arg, err) : 1;
+
+	return r > 0 ? from_archive(sn, stored, inner, inner_len, recursive, fn, arg, err) : r;
+}
