@@ -135,7 +135,7 @@ static int open_contents(struct archive_stream *s, const char *inner, size_t len
 	if (r < 0)
 		return r;
 	if (s->m->entry.kind == PXAR_KIND_DIR)
-		return err_text(err, -EISDIR, "a directory has no contents to write: use --format tar");
+		return err_text(err, -EINVAL, "a directory has no contents to write: use --format tar");
 	return access_check_data(s->f.a, s->m, err);
 }
 

@@ -55,7 +55,7 @@ enum archive_form {
 	ARCHIVE_RESTORE,	/* for host/restore, with errors in it */
 };
 
-/** archive_stream_open() - begin to read. Return: 0; -EISDIR and -EINVAL for the contents of what is no file; others. */
+/** archive_stream_open() - begin to read. Return: 0; -EINVAL for the contents of what is no file; others. */
 int archive_stream_open(struct snapshot *sn, const char *stored, const char *inner, size_t inner_len,
 			enum archive_form form, tree_note_fn *note, void *arg, struct archive_stream **ret,
 			struct err *err);
