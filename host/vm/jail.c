@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "host/vm/jail.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -20,11 +21,15 @@
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "host/confine/confine.h"
 #include "host/vm/vm.h"
 
 #define JAIL_NOBODY 65534
 #define JAIL_USER "pluck"
 #define JAIL_NOFILE 512
+#define JAIL_ADDRESS_MIB 3072		/* besides the guest's memory; TCG reserves up to 1 GiB for what it translates */
+#define JAIL_FILE_BYTES (1u << 20)	/* it has no file to write but in /tmp */
+#define JAIL_TASKS 1024			/* more than the user has; the user's other programs start some, too */
 
 static const char *const jail_args[] = {
 	"--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
@@ -83,10 +88,11 @@ static void add_arg(struct buf *b, const char *arg)
 }
 
 /* bubblewrap's own arguments, NUL-separated in a memfd: they would be thousands of bytes in everybody's ps. */
-static int make_args(const struct jail *j, struct err *err)
+static int make_args(const struct jail *j, int filter_fd, struct err *err)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT;
 	CLEANUP_CLOSE int fd = -1;
+	char number[16];
 
 	for (size_t i = 0; i < sizeof(jail_args) / sizeof(*jail_args); i++)
 		add_arg(&b, jail_args[i]);
@@ -105,6 +111,9 @@ static int make_args(const struct jail *j, struct err *err)
 	}
 	add_arg(&b, "--remount-ro");
 	add_arg(&b, "/");
+	(void)snprintf(number, sizeof(number), "%d", filter_fd);
+	add_arg(&b, "--seccomp");
+	add_arg(&b, number);
 	if (buf_ok(&b) < 0)
 		return err_set(err, buf_ok(&b), "jail");
 	fd = memfd_create("jail", MFD_CLOEXEC);
@@ -113,11 +122,33 @@ static int make_args(const struct jail *j, struct err *err)
 	return TAKE_FD(fd);
 }
 
-static int limit(int what, rlim_t max)
+static int limit(__rlimit_resource_t what, rlim_t max)
 {
-	const struct rlimit rl = { .rlim_cur = max, .rlim_max = max };
+	struct rlimit old, rl = { .rlim_cur = max, .rlim_max = max };
 
+	if (getrlimit(what, &old) == 0 && old.rlim_max < max)
+		rl.rlim_cur = rl.rlim_max = old.rlim_max;
 	return setrlimit(what, &rl);
+}
+
+/* Threads of a user, as the kernel counts them for RLIMIT_NPROC. A process that is not dumpable counts as root's: few are. */
+static rlim_t count_tasks(uid_t uid)
+{
+	CLEANUP_DIR DIR *d = opendir("/proc");
+	const struct dirent *de;
+	rlim_t nr = 0;
+
+	while (d && (de = readdir(d))) {
+		char name[sizeof(de->d_name) + 8];
+		struct stat st;
+
+		if (de->d_name[0] < '0' || de->d_name[0] > '9')
+			continue;
+		(void)snprintf(name, sizeof(name), "%s/task", de->d_name);
+		if (fstatat(dirfd(d), name, &st, 0) == 0 && st.st_uid == uid && st.st_nlink > 2)
+			nr += st.st_nlink - 2;
+	}
+	return nr;
 }
 
 /* The group of /dev/kvm, kept when root steps down; -1 if it is not needed. */
@@ -135,10 +166,26 @@ struct step {
 	gid_t gid, kvm;
 	bool drop;
 	pid_t parent;
-	int null_fd, args_fd;
-	const char *bwrap;
+	int null_fd, args_fd, filter_fd;
+	int paths;	/* Landlock rule set of the reduced jail; -1 */
+	rlim_t max_tasks;
+	const char *program;
 	char *const *argv;
 };
+
+/* What it cannot exceed. bubblewrap is small enough to run under the same. */
+static bool set_limits(const struct jail *j, const struct step *s)
+{
+	return limit(RLIMIT_CORE, 0) == 0 && limit(RLIMIT_NOFILE, JAIL_NOFILE) == 0 && limit(RLIMIT_FSIZE, JAIL_FILE_BYTES) == 0 &&
+	       limit(RLIMIT_MEMLOCK, 0) == 0 && limit(RLIMIT_MSGQUEUE, 0) == 0 && limit(RLIMIT_NPROC, s->max_tasks) == 0 &&
+	       limit(RLIMIT_AS, ((rlim_t)j->memory_mib + JAIL_ADDRESS_MIB) << 20) == 0;
+}
+
+/* One thread forked and one thread is here, so that the filter may be made here, with our own pid. */
+static bool enter_reduced(const struct step *s)
+{
+	return setsid() >= 0 && chdir("/") == 0 && confine_paths_enter(s->paths) == 0 && confine_jail_enter() == 0;
+}
 
 /* Between fork and exec: only what is safe there. */
 static void __attribute__((noreturn)) run_child(const struct jail *j, const struct step *s)
@@ -155,37 +202,98 @@ static void __attribute__((noreturn)) run_child(const struct jail *j, const stru
 	for (size_t i = 0; i < j->nr_fds; i++)
 		if (fcntl(j->fds[i], F_SETFD, 0) < 0)
 			_exit(126);
-	if (fcntl(s->args_fd, F_SETFD, 0) < 0 || limit(RLIMIT_CORE, 0) < 0)
+	if (!j->reduced && (fcntl(s->args_fd, F_SETFD, 0) < 0 || fcntl(s->filter_fd, F_SETFD, 0) < 0))
 		_exit(126);
-	(void)limit(RLIMIT_NOFILE, JAIL_NOFILE);
 	if (s->drop && (setgroups(s->kvm == (gid_t)-1 ? 0 : 1, &s->kvm) < 0 || setresgid(s->gid, s->gid, s->gid) < 0 ||
 			setresuid(s->uid, s->uid, s->uid) < 0))
 		_exit(125);
 	/* After the change of user, which resets it. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != s->parent)
 		_exit(126);
-	(void)execve(s->bwrap, s->argv, (char *const[]){ NULL });
+	if (!set_limits(j, s) || (j->reduced && !enter_reduced(s)))
+		_exit(124);
+	(void)execve(s->program, s->argv, (char *const[]){ NULL });
 	_exit(127);
 }
 
-int jail_start(const struct jail *j, pid_t *ret, struct err *err)
+static int allow_path(int set, const char *path, bool write)
 {
-	struct step s = { .parent = getpid(), .kvm = kvm_group(j) };
+	CLEANUP_CLOSE int fd = open(path, O_PATH | O_CLOEXEC);
+
+	return fd < 0 ? -errno : confine_paths_allow(set, fd, write);
+}
+
+/* The files that bubblewrap would bind, and those behind inherited descriptors, which QEMU opens anew. */
+static int make_paths(const struct jail *j, struct err *err)
+{
+	CLEANUP_CLOSE int set = confine_paths_new();
+	int r;
+
+	if (set < 0)
+		return err_set(err, set, "the reduced jail needs Landlock");
+	r = allow_path(set, j->qemu->path, false);
+	for (size_t i = 0; r == 0 && i < j->qemu->nr_files; i++)
+		r = allow_path(set, j->qemu->files[i], false);
+	if (r == 0)
+		r = allow_path(set, "/dev/null", true);
+	if (r == 0)
+		r = allow_path(set, "/dev/urandom", false);
+	if (r == 0 && j->kvm)
+		r = allow_path(set, "/dev/kvm", true);
+	/* Memory files and sockets are in no file system that Landlock knows, and stay reachable. */
+	for (size_t i = 0; r == 0 && i < j->nr_fds; i++) {
+		struct stat st;
+
+		if (fstat(j->fds[i], &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink)
+			r = confine_paths_allow(set, j->fds[i], false);
+	}
+	return r < 0 ? err_set(err, r, "paths of the reduced jail") : TAKE_FD(set);
+}
+
+static int fork_child(const struct jail *j, struct step *s, pid_t *ret, struct err *err)
+{
+	pid_t pid;
+
+	vm_jail_user(&s->uid, &s->gid);
+	s->drop = s->uid != geteuid();
+	s->max_tasks = count_tasks(s->uid) + JAIL_TASKS;
+	pid = fork();
+	if (pid < 0)
+		return err_set(err, -errno, "fork for the jail");
+	if (pid == 0)
+		run_child(j, s);
+	*ret = pid;
+	return 0;
+}
+
+static int start_reduced(const struct jail *j, struct step *s, pid_t *ret, struct err *err)
+{
+	CLEANUP_CLOSE int paths = make_paths(j, err);
+
+	if (paths < 0)
+		return paths;
+	s->paths = paths;
+	s->program = j->argv[0];
+	s->argv = j->argv;
+	return fork_child(j, s, ret, err);
+}
+
+static int start_strict(const struct jail *j, struct step *s, pid_t *ret, struct err *err)
+{
 	CLEANUP_FREE char *bwrap = NULL;
 	CLEANUP_FREE const char **argv = NULL;
-	CLEANUP_CLOSE int args_fd = -1, null_fd = -1;
+	CLEANUP_CLOSE int args_fd = -1, filter_fd = -1;
 	size_t nr = 0, at = 0;
 	char number[16];
-	pid_t pid;
 
 	if (qemu_find_program("bwrap", &bwrap) < 0)
 		return err_text(err, -EHOSTDOWN, "there is no bwrap to put QEMU into a jail (Debian package bubblewrap)");
-	args_fd = make_args(j, err);
+	filter_fd = confine_jail_program(err);
+	if (filter_fd < 0)
+		return filter_fd;
+	args_fd = make_args(j, filter_fd, err);
 	if (args_fd < 0)
 		return args_fd;
-	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null_fd < 0)
-		return err_set(err, -errno, "/dev/null");
 	while (j->argv[nr])
 		nr++;
 	argv = calloc(nr + 5, sizeof(*argv));
@@ -198,19 +306,22 @@ int jail_start(const struct jail *j, pid_t *ret, struct err *err)
 	argv[at++] = "--";
 	for (size_t i = 0; i < nr; i++)
 		argv[at++] = j->argv[i];
-	vm_jail_user(&s.uid, &s.gid);
-	s.drop = s.uid != geteuid();
+	s->args_fd = args_fd;
+	s->filter_fd = filter_fd;
+	s->program = bwrap;
+	s->argv = (char *const *)(uintptr_t)argv;
+	return fork_child(j, s, ret, err);
+}
+
+int jail_start(const struct jail *j, pid_t *ret, struct err *err)
+{
+	struct step s = { .parent = getpid(), .kvm = kvm_group(j), .args_fd = -1, .filter_fd = -1, .paths = -1 };
+	CLEANUP_CLOSE int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null_fd < 0)
+		return err_set(err, -errno, "/dev/null");
 	s.null_fd = null_fd;
-	s.args_fd = args_fd;
-	s.bwrap = bwrap;
-	s.argv = (char *const *)(uintptr_t)argv;
-	pid = fork();
-	if (pid < 0)
-		return err_set(err, -errno, "fork for the jail");
-	if (pid == 0)
-		run_child(j, &s);
-	*ret = pid;
-	return 0;
+	return j->reduced ? start_reduced(j, &s, ret, err) : start_strict(j, &s, ret, err);
 }
 
 const char *jail_hint(const char *text)

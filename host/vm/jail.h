@@ -6,13 +6,19 @@
  * The jail around QEMU, made by bubblewrap: new user, pid, net, ipc, uts, cgroup and mount namespaces, no capabilities, a root that
  * holds QEMU's binary, the libraries and module it loads and its firmware directories (read-only, nothing else of the host), an empty
  * /tmp of 1 MiB, /proc of its own pid namespace, /dev/null and /dev/urandom. All data comes by descriptor. It dies with
- * the process that started it.
+ * the process that started it. A filter (host/confine) takes system calls away: no new process, socket, namespace or mount.
+ * Limits: address space, threads, size of files, no core.
+ *
+ * The reduced jail, only on request, is for hosts without user namespaces: Landlock shows the same files, the filter and
+ * the limits are the same, and QEMU can signal only itself. But it has the names of processes and files, and the network
+ * namespace (without a way to make a socket) of the host, and only what Landlock's ABI there knows is refused.
  *
  * bubblewrap that is started by root stays root outside of its namespace, so root becomes an unprivileged user first.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "common/err.h"
@@ -27,6 +33,8 @@ struct jail {
 	size_t nr_fds;
 	int err_fd;		/* its stdout and stderr */
 	bool kvm;		/* /dev/kvm is there too */
+	bool reduced;		/* without namespaces */
+	uint32_t memory_mib;	/* of the guest: part of the address space */
 };
 
 /** jail_give() - let the jail's user open the file behind a descriptor of ours anew with @mode (0400 or 0600). Return: 0; negative errno. */

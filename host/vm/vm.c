@@ -295,7 +295,7 @@ int vm_start(const struct vm_config *c, struct vm **ret, struct err *err)
 	CLEANUP(launch_clear) struct launch l = { .nr_args = 0 };
 	CLEANUP(qemu_freep) struct qemu *q = NULL;
 	CLEANUP_CLOSE int err_fd = -1;
-	struct jail j = { .kvm = !strcmp(c->accel, "kvm") };
+	struct jail j = { .kvm = !strcmp(c->accel, "kvm"), .reduced = c->reduced_jail, .memory_mib = c->memory_mib };
 	int r;
 
 	if (!vm)

@@ -25,6 +25,7 @@ struct vm_config {
 	const char *disks;	/* text of WIRE_FWCFG_DISKS */
 	const char *ticket;
 	const char *accel;	/* "tcg" or "kvm" */
+	bool reduced_jail;	/* without namespaces (host/vm/jail.h) */
 };
 
 struct vm;

@@ -13,8 +13,9 @@ host/source/store:  host/source/source.h host/source/chunks.h host/source/store 
 host/source/remote: host/source/source.h host/source/chunks.h host/source/remote host/source/store common
 host/link:          host/link common
 host/dev:           host/dev host/link common
-host/vm:            host/vm common
-host/session:       host/session host/vm host/link host/source host/dev/dev.h common
+host/confine:       host/confine common
+host/vm:            host/vm host/confine common
+host/session:       host/session host/vm host/confine host/link host/source host/dev/dev.h common
 host/client:        host/client common
 host/restore:       host/restore common
 host/archive:       host/archive host/restore host/source common

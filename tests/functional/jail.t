@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The jail: a probe in QEMU's place tries everything that is forbidden; sandboxes of the other processes; hosts without namespaces.
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, "tests", "lib"))
+import images
+from images import MIB
+from program import Pluck, Scratch, binary, roles
+from tap import Tap
+
+NOBODY = 65534
+GROUPS = ("files", "write", "processes", "network", "kernel", "x32", "memory", "bombs")
+MEMORY_MAX_MIB = 128 + 3072
+THREADS_MAX = 4096
+SANITIZED = "/san/" in os.path.realpath(binary())
+
+# Tries that only namespaces refuse. Landlock, which the reduced jail has, does not hide names or the network namespace.
+NEEDS_NAMESPACES = {"processes": {"seen"}, "write": {"tmp"}, "memory": {"tmp-kib"}}
+
+
+class Bait:
+    """What the probe is after, on the host: a readable file, a listening socket (two kinds), a process of the jail's user."""
+
+    def __init__(self, scratch, uid, who):
+        self.secret = scratch.join("secret-" + who)
+        with open(self.secret, "w", encoding="ascii") as f:
+            f.write("secret\n")
+        os.chmod(self.secret, 0o666)
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.path = scratch.join("socket-" + who)
+        self.socket.bind(self.path)
+        os.chmod(self.path, 0o777)
+        self.socket.listen(8)
+        self.process = subprocess.Popen(["sleep", "600"], **({"user": uid, "group": uid} if os.geteuid() == 0 else {}))
+        self.abstract = socket.socket(socket.AF_UNIX)
+        self.abstract.bind("\0jail-probe-%d" % self.process.pid)
+        self.abstract.listen(8)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.socket.close()
+        self.abstract.close()
+
+
+def build_probe(scratch, bait, pluck):
+    probe = scratch.join("probe-%d" % bait.process.pid)
+    lib = os.path.dirname(os.path.realpath(binary()))
+    defines = {"SECRET": '"%s"' % bait.secret, "SOCKET": '"%s"' % bait.path, "PID": bait.process.pid, "STATE": '"%s"' % pluck.state_dir(),
+               "LIB": '"%s"' % lib}
+    subprocess.run(["gcc", "-D_GNU_SOURCE", "-O1", "-o", probe] + ["-DPROBE_%s=%s" % kv for kv in defines.items()] +
+                   [os.path.join(TOP, "tests", "lib", "jail_probe.c"), "-lpthread"], check=True)
+    os.chmod(probe, 0o755)
+    return probe
+
+
+def tries_of(tap, pluck, probe, group, disk, options, who):
+    """{name: word} of one group, or None."""
+    path = "%s-%s" % (probe, group)
+    os.link(probe, path)
+    pluck.env["PLUCK_QEMU"] = path
+    r = pluck.run("list", "--disk", "a=" + disk, *options, "a/raw", timeout=60)
+    os.unlink(path)
+    if group == "x32" and r.code not in (0, "timeout") and b"signal 31" in r.err:
+        return {}
+    tries = dict(re.findall(r"([a-z0-9-]+)=(YES|no|private|[0-9]+)(?=[ \n]|$)", r.text))
+    tap.ok(r.code not in (0, "timeout") and tries, "%s: the group '%s' was tried" % (who, group), r)
+    return tries
+
+
+def check_tries(tap, who, group, tries, reduced):
+    for name, word in tries.items():
+        if reduced and name in NEEDS_NAMESPACES.get(group, ()):
+            continue
+        good = word in ("no", "private", "0")
+        if name == "mib":
+            good = int(word) <= MEMORY_MAX_MIB
+        elif name == "tmp-kib":
+            good = int(word) <= 1024
+        elif name == "threads":
+            good = int(word) <= THREADS_MAX
+        elif (group, name) == ("bombs", "fds"):
+            good = int(word) < 1024
+        tap.ok(good, "%s: %s, %s" % (who, group, name), "got: " + word)
+
+
+def check_jail(tap, scratch, disk, who, pluck, uid, options=()):
+    with Bait(scratch, uid, who) as bait:
+        probe = build_probe(scratch, bait, pluck)
+        for group in GROUPS:
+            check_tries(tap, who, group, tries_of(tap, pluck, probe, group, disk, options, who), bool(options))
+        with open(bait.secret, encoding="ascii") as f:
+            tap.equal(f.read(), "secret\n", "%s: the file on the host is as it was" % who)
+        left = [p for p in ("/jail-probe-was-here", "/etc/jail-probe-was-here", "/usr/jail-probe-was-here", "/dev/jail-probe-was-here",
+                            "/var/tmp/jail-probe-was-here", "/tmp/jail-probe-was-here", pluck.state_dir() + "/jail-probe-was-here")
+                if os.path.exists(p)]
+        tap.equal(left, [], "%s: nothing is left on the host" % who)
+        tap.ok(bait.process.poll() is None, "%s: the other process lives" % who)
+    del pluck.env["PLUCK_QEMU"]
+
+
+def user_copy(scratch):
+    """The program where everybody may read."""
+    build = scratch.new_dir("build")
+    os.chmod(build, 0o755)
+    for name in ("pluck", "vmlinux", "initramfs.cpio", "tools.img"):
+        source = os.path.join(os.path.dirname(os.path.realpath(binary())), name)
+        if os.path.exists(source):
+            shutil.copy(source, os.path.join(build, name))
+    return os.path.join(build, "pluck")
+
+
+def make_disk(scratch):
+    top = scratch.new_dir("tree")
+    images.make_common_tree(top)
+    images.settle_times(top)
+    path = scratch.join("disk.img")
+    images.make_ext4(path, 32 * MIB, top, "whole")
+    images.remove_tree(top)
+    os.chmod(path, 0o644)
+    return path
+
+
+with Tap() as tap, Scratch() as scratch:
+    disk = make_disk(scratch)
+    is_root = os.geteuid() == 0
+    cache = scratch.new_dir("cache")
+    os.chmod(cache, 0o777)
+    with Pluck(scratch, env={"XDG_CACHE_HOME": scratch.new_dir("cache-own")}) as pluck:
+        check_jail(tap, scratch, disk, "root" if is_root else "user", pluck, NOBODY if is_root else os.geteuid())
+    if is_root and shutil.which("setpriv"):
+        prefix = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+        with Pluck(scratch, "run-user", prefix=prefix, program=user_copy(scratch), owner=NOBODY, env={"XDG_CACHE_HOME": cache}) as pluck:
+            check_jail(tap, scratch, disk, "user", pluck, NOBODY)
+    else:
+        tap.skip("as an ordinary user", "needs root and setpriv")
