@@ -218,7 +218,7 @@ static void try_processes(void)
 	tried("mem", can_open(path, O_RDWR));
 	tried("prlimit", syscall(SYS_prlimit64, PROBE_PID, RLIMIT_CORE, NULL, &rl) == 0);
 	tried("fork", syscall(SYS_fork) >= 0);
-	tried("vfork", syscall(SYS_clone, CLONE_VM | SIGCHLD, NULL, NULL, NULL, NULL) >= 0);
+	tried("clone", syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL) >= 0);
 	tried("clone3", syscall(SYS_clone3, (uint64_t[11]){ 0 }, 88) >= 0);
 	tried("dump", prctl(PR_GET_DUMPABLE) == 1 && getrlimit(RLIMIT_CORE, &rl) == 0 && rl.rlim_max);
 	tried("privs", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1);
