@@ -9,12 +9,14 @@
 #include "host/cli/cli.h"
 
 const struct opt cli_format_opts[] = {
-	{ OPT("output-format", OPT_TEXT, "text|json|json-pretty", "how to print (default: PROXMOX_OUTPUT_FORMAT, else text)") },
+	{ OPT("output-format", OPT_TEXT, "text|json|json-pretty",
+	      "how to print (default: PROXMOX_OUTPUT_FORMAT, else text)") },
 	OPT_END,
 };
 
 const struct opt cli_format_jsonl_opts[] = {
-	{ OPT("output-format", OPT_TEXT, "text|json|json-pretty|jsonl", "how to print (default: PROXMOX_OUTPUT_FORMAT, else text)") },
+	{ OPT("output-format", OPT_TEXT, "text|json|json-pretty|jsonl",
+	      "how to print (default: PROXMOX_OUTPUT_FORMAT, else text)") },
 	OPT_END,
 };
 

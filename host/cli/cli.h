@@ -56,7 +56,8 @@ struct command {
 /* The table; NULL behind the last. */
 extern const struct command *const commands[];
 extern const struct command cmd_backup, cmd_datastore, cmd_key, cmd_snapshots;
-extern const struct command cmd_disks, cmd_extract, cmd_help, cmd_list, cmd_run, cmd_stat, cmd_status, cmd_stop, cmd_version;
+extern const struct command cmd_disks, cmd_extract, cmd_help, cmd_list, cmd_run, cmd_stat, cmd_status, cmd_stop;
+extern const struct command cmd_version;
 
 /** command_find() - Return: NULL if there is none of this name. */
 const struct command *command_find(const char *name);
@@ -144,7 +145,8 @@ void cli_time(struct buf *out, int64_t t);
 struct cli_notes {
 	uint64_t nr;
 };
-void cli_note(struct cli_notes *n, const char *path, size_t path_len, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void cli_note(struct cli_notes *n, const char *path, size_t path_len, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 void cli_notes_end(const struct cli_notes *n);
 
 /** cli_signals_init() - SIGINT and SIGTERM end the program at once with 130 and 143; SIGPIPE is ignored. */

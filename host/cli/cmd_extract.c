@@ -30,7 +30,7 @@ struct extract {
 	int out;			/* directory, or stream */
 	struct restore_tar *tar;
 	struct restore_options opt;
-	struct restore_report sum;
+	struct restore_report sum, report;	/* of the streams that are done; of the one being read */
 	struct cli_notes notes;
 	struct client *client;		/* of the stream being read */
 	struct archive_stream *archive;	/* the same of a file archive */
@@ -44,13 +44,16 @@ struct extract {
 
 static void show_progress(struct extract *x)
 {
+	const struct restore_report *now_done = &x->report, *before = &x->sum;
+	uint64_t entries = before->files + before->dirs + before->others + now_done->files + now_done->dirs + now_done->others;
 	struct timespec now;
 	double s;
 
 	if (clock_gettime(CLOCK_MONOTONIC, &now) < 0)
 		return;
 	s = (double)(now.tv_sec - x->start.tv_sec) + (double)(now.tv_nsec - x->start.tv_nsec) / 1e9;
-	cli_progress("%.1f MiB, %.1f MiB/s", (double)x->bytes / (1 << 20), s > 0 ? (double)x->bytes / (1 << 20) / s : 0.0);
+	cli_progress("%" PRIu64 " entries, %.1f MiB, %.1f MiB/s", entries, (double)x->bytes / (1 << 20),
+		     s > 0 ? (double)x->bytes / (1 << 20) / s : 0.0);
 }
 
 /* A restore_read_fn. */
@@ -87,8 +90,9 @@ static void on_note(void *arg, const char *path, size_t path_len, int code, cons
 {
 	struct extract *x = arg;
 
-	if (code == -EPIPE)
-		return;		/* the reader of our output went away: no fault of the entry */
+	/* The reader of our output went away, or we are to end: no fault of the entry. */
+	if (code == -EPIPE || (x->stop && *x->stop))
+		return;
 	if (code)
 		cli_note(&x->notes, path, path_len, "%s: %s", what, strerror(code < 0 ? -code : code));
 	else
@@ -128,14 +132,14 @@ static int copy_stream(struct extract *x, struct err *err)
 static int restore_stream(struct extract *x, struct err *err)
 {
 	const struct restore_sink sink = { .note = on_note, .arg = x };
-	struct restore_report report = { 0 };
 	int r;
 
 	if (x->form == FORM_TAR)
-		r = restore_to_tar(x->tar, &x->opt, PXAR_DEC_EXT, read_stream, x, &sink, &report, err);
+		r = restore_to_tar(x->tar, &x->opt, PXAR_DEC_EXT, read_stream, x, &sink, &x->report, err);
 	else
-		r = restore_to_dir(x->out, &x->opt, PXAR_DEC_EXT, read_stream, x, &sink, &report, err);
-	add_report(&x->sum, &report);
+		r = restore_to_dir(x->out, &x->opt, PXAR_DEC_EXT, read_stream, x, &sink, &x->report, err);
+	add_report(&x->sum, &x->report);
+	x->report = (struct restore_report){ 0 };
 	return r < 0 ? r : read_to_end(x, err);
 }
 
@@ -391,18 +395,25 @@ static int extract_to_stream(struct extract *x, struct err *err)
 	return r;
 }
 
+static const char *s_of(uint64_t nr)
+{
+	return nr == 1 ? "" : "s";
+}
+
 static void report(struct extract *x, bool quiet)
 {
 	const struct restore_report *s = &x->sum;
 
 	cli_notes_end(&x->notes);
 	if (s->meta_failed)
-		cli_error("%" PRIu64 " pieces of metadata could not be restored", s->meta_failed);
+		cli_error("%" PRIu64 " piece%s of metadata could not be restored", s->meta_failed, s_of(s->meta_failed));
 	if (s->left_out || s->incomplete)
-		cli_error("%" PRIu64 " entries left out, %" PRIu64 " files incomplete", s->left_out, s->incomplete);
+		cli_error("%" PRIu64 " entr%s left out, %" PRIu64 " file%s incomplete", s->left_out, s->left_out == 1 ? "y" : "ies",
+			  s->incomplete, s_of(s->incomplete));
 	if (!quiet && x->form == FORM_DIR)
-		(void)fprintf(stderr, "%" PRIu64 " files, %" PRIu64 " directories, %" PRIu64 " others, %" PRIu64 " bytes\n", s->files,
-			      s->dirs, s->others, s->bytes);
+		(void)fprintf(stderr, "%" PRIu64 " file%s, %" PRIu64 " director%s, %" PRIu64 " other%s, %" PRIu64 " byte%s\n",
+			      s->files, s_of(s->files), s->dirs, s->dirs == 1 ? "y" : "ies", s->others, s_of(s->others), s->bytes,
+			      s_of(s->bytes));
 }
 
 /* Of a finished or failed extraction; only what the stream's totals confirmed may be 0. */

@@ -19,7 +19,8 @@ static void help_opt(FILE *f, const struct opt *o)
 	char left[128];
 	int n;
 
-	n = snprintf(left, sizeof(left), "%c%c%s--%s%s%s", o->brief ? '-' : ' ', o->brief ? o->brief : ' ', o->brief ? ", " : "  ",
+	n = snprintf(left, sizeof(left), "%c%c%s--%s%s%s",
+		     o->brief ? '-' : ' ', o->brief ? o->brief : ' ', o->brief ? ", " : "  ",
 		     o->name, o->kind == OPT_BOOL ? "" : " ", o->kind == OPT_BOOL ? "" : o->arg);
 	if (n >= HELP_COLUMN)
 		(void)fprintf(f, "  %s\n  %*s %s", left, HELP_COLUMN, "", o->help);

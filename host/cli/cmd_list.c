@@ -114,7 +114,9 @@ static int by_type_and_name(const void *a, const void *b)
 
 static int print_rows(struct listing *l)
 {
-	static const struct cli_column col[] = { { "type", false }, { "name", false }, { "last modified", false }, { "size", true } };
+	static const struct cli_column col[] = {
+		{ "type", false }, { "name", false }, { "last modified", false }, { "size", true },
+	};
 	CLEANUP_FREE const char **cells = calloc(l->nr_rows * 4 + 1, sizeof(*cells));
 	CLEANUP_FREE char *types = calloc(l->nr_rows + 1, 2);
 
@@ -264,7 +266,8 @@ static int run_list(const struct args *a)
 		return cli_fail(&err, r);
 	r = target_parse(a, &pos, &t, &err);
 	if (r == 0 && pos + 1 != a->nr_pos)
-		r = err_text(&err, -EINVAL, pos < a->nr_pos ? "too many arguments: with --disk there is no SNAPSHOT" : "PATH is missing");
+		r = err_text(&err, -EINVAL, "%s", pos < a->nr_pos ?
+			     "too many arguments: with --disk there is no SNAPSHOT" : "PATH is missing");
 	if (r == 0)
 		r = list_path(a, &t, &l, a->pos[pos], &err);
 	cli_notes_end(&l.errors);

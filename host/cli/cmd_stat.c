@@ -7,32 +7,128 @@
 #include "common/cleanup.h"
 #include "common/jsonw.h"
 #include "host/cli/archive.h"
+#include "host/cli/entry_out.h"
 #include "host/cli/target.h"
 
 #define TREE_DEPTH_MAX 64
 
-/* Of an object that the client checked: "filepath" and "text" instead of the agent's relative path. */
-static int print_stat(json_t *o, const struct target_path *p, bool pretty)
+/* Pairs of base64 texts; anything else is a lie. */
+static int write_xattrs(struct jsonw *w, const json_t *list)
 {
-	const char *name = memrchr(p->bytes.data, '/', p->bytes.len);
-	CLEANUP_BUF struct buf out = BUF_INIT, b64 = BUF_INIT, text = BUF_INIT;
-	CLEANUP_FREE char *line = NULL;
-	struct jsonw w = JSONW(&text);
-	json_t *t;
+	static const char *const keys[] = { "name", "value" };
+	const json_t *v;
+	size_t i;
 
-	name = name ? name + 1 : (const char *)p->bytes.data;
-	b64_encode(&b64, p->bytes.data, p->bytes.len);
-	jsonw_string(&w, name, (size_t)((const char *)p->bytes.data + p->bytes.len - name));
-	t = buf_cstr(&text) ? json_loads(buf_cstr(&text), JSON_DECODE_ANY, NULL) : NULL;
-	if (!t || !buf_cstr(&b64) || json_object_set_new(o, "text", t) < 0 ||
-	    json_object_set_new(o, "filepath", json_string(buf_cstr(&b64))) < 0)
-		return -ENOMEM;
-	(void)json_object_del(o, "path");
-	line = json_dumps(o, JSON_SORT_KEYS | (pretty ? JSON_INDENT(2) : JSON_COMPACT));
-	if (!line)
-		return -ENOMEM;
-	buf_fmt(&out, "%s\n", line);
-	return cli_out_buf(&out);
+	jsonw_key(w, "xattrs");
+	jsonw_array_begin(w);
+	json_array_foreach((json_t *)list, i, v) {
+		jsonw_object_begin(w);
+		for (size_t k = 0; k < 2; k++) {
+			const json_t *t = json_object_get(v, keys[k]);
+			CLEANUP_BUF struct buf raw = BUF_INIT;
+
+			if (!t || b64_decode(&raw, json_string_value(t), json_string_length(t)) < 0)
+				return -EPROTO;
+			jsonw_key_bytes(w, keys[k], json_string_value(t), json_string_length(t));
+		}
+		jsonw_object_end(w);
+	}
+	jsonw_array_end(w);
+	return 0;
+}
+
+/* Our own object: integers, texts, and lists of them. */
+static void write_value(struct jsonw *w, const json_t *v)
+{
+	const char *key;
+	json_t *e;
+	size_t i;
+
+	switch (json_typeof(v)) {
+	case JSON_OBJECT:
+		jsonw_object_begin(w);
+		json_object_foreach((json_t *)v, key, e) {
+			jsonw_key(w, key);
+			write_value(w, e);
+		}
+		jsonw_object_end(w);
+		break;
+	case JSON_ARRAY:
+		jsonw_array_begin(w);
+		json_array_foreach((json_t *)v, i, e)
+			write_value(w, e);
+		jsonw_array_end(w);
+		break;
+	case JSON_STRING:
+		jsonw_string(w, json_string_value(v), json_string_length(v));
+		break;
+	case JSON_INTEGER:
+		jsonw_i64(w, json_integer_value(v));
+		break;
+	default:
+		jsonw_null(w);
+	}
+}
+
+/* A file archive knows neither inodes nor links, but ACLs, flags and projects. */
+static void write_archive_fields(struct jsonw *w, const json_t *o, const struct target_path *p)
+{
+	const char *type = json_string_value(json_object_get(o, "type")), *name, *key;
+	const json_t *s = json_object_get(o, "mtime"), *ns = json_object_get(o, "mtime-nsec");
+	const struct client_entry e = { .path = "" };
+	size_t len;
+	json_t *v;
+
+	entry_name(&e, (const char *)p->bytes.data, p->bytes.len, &name, &len);
+	jsonw_key_b64(w, "filepath", p->bytes.data, p->bytes.len);
+	jsonw_key_bool(w, "leaf", type && *type != 'd');
+	jsonw_key_bytes(w, "text", name, len);
+	json_object_foreach((json_t *)o, key, v) {
+		if (!strcmp(key, "mtime-nsec"))
+			continue;
+		jsonw_key(w, key);
+		write_value(w, v);
+	}
+	jsonw_key(w, "mtime-ns");
+	jsonw_ns(w, json_integer_value(s), (uint32_t)json_integer_value(ns));
+}
+
+static int write_vm_fields(struct jsonw *w, const json_t *o, const struct target_path *p, struct err *err)
+{
+	const json_t *xattrs = json_object_get(o, "xattrs");
+	CLEANUP_BUF struct buf target = BUF_INIT;
+	struct client_entry e;
+	int r = client_stat_entry(o, &target, &e, err);
+
+	if (r < 0)
+		return r;
+	entry_write_fields(w, &e, (const char *)p->bytes.data, p->bytes.len);
+	if (xattrs && write_xattrs(w, xattrs) < 0)
+		return err_text(err, -EPROTO, "the VM's answer is malformed");
+	return 0;
+}
+
+/* The fields that list gives, and "xattrs". */
+static int print_stat(const json_t *o, const struct target_path *p, bool pretty, struct err *err)
+{
+	CLEANUP_BUF struct buf out = BUF_INIT;
+	struct jsonw w = { .out = &out, .pretty = pretty };
+	int r = 0;
+
+	jsonw_object_begin(&w);
+	if (p->archive)
+		write_archive_fields(&w, o, p);
+	else
+		r = write_vm_fields(&w, o, p, err);
+	if (r < 0)
+		return r;
+	jsonw_object_end(&w);
+	buf_u8(&out, '\n');
+	r = buf_ok(&out);
+	if (r < 0)
+		return err_set(err, r, "stat");
+	(void)cli_out_buf(&out);
+	return 0;
 }
 
 static int stat_in_vm(const struct target *t, const struct target_path *p, json_t **ret, struct err *err)
@@ -69,7 +165,7 @@ static int stat_path(const struct args *a, struct target *t, const char *text, e
 	else
 		r = p.archive ? stat_in_archive(t, &p, &o, err) : stat_in_vm(t, &p, &o, err);
 	if (r == 0)
-		(void)print_stat(o, &p, format == CLI_JSON_PRETTY || format == CLI_TEXT);
+		r = print_stat(o, &p, format == CLI_JSON_PRETTY || format == CLI_TEXT, err);
 	json_decref(o);
 	target_path_free(&p);
 	return r;
@@ -132,6 +228,44 @@ static void tree_text(struct buf *out, const json_t *list, unsigned int depth)
 	}
 }
 
+/* The agent knows disks by their plain names; list takes those of the archives. */
+static void append_listed(struct buf *out, const struct buf *raw, const struct target *t)
+{
+	const char *p = (const char *)raw->data, *slash = raw->len ? memchr(p, '/', raw->len) : NULL;
+	size_t len = slash ? (size_t)(slash - p) : raw->len;
+
+	for (size_t i = 0; i < t->nr_disks; i++) {
+		if (strlen(t->disks[i].name) == len && !memcmp(t->disks[i].name, p, len)) {
+			buf_str(out, target_archive(t, i));
+			buf_add(out, p + len, raw->len - len);
+			return;
+		}
+	}
+	buf_add(out, p, raw->len);
+}
+
+static int listed_paths(json_t *list, const struct target *t, unsigned int depth)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach(list, i, v) {
+		CLEANUP_BUF struct buf raw = BUF_INIT, listed = BUF_INIT, b64 = BUF_INIT;
+		const json_t *path = json_object_get(v, "path");
+
+		if (path && b64_decode(&raw, json_string_value(path), json_string_length(path)) == 0 && raw.len) {
+			append_listed(&listed, &raw, t);
+			b64_encode(&b64, listed.data, listed.len);
+			if (buf_ok(&listed) < 0 || !buf_cstr(&b64) ||
+			    json_object_set_new(v, "path", json_string(buf_cstr(&b64))) < 0)
+				return -ENOMEM;
+		}
+		if (depth < TREE_DEPTH_MAX && listed_paths(json_object_get(v, "children"), t, depth + 1) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 /* "path" as text, the very bytes as "filepath". */
 static int tree_paths(json_t *list, unsigned int depth)
 {
@@ -179,7 +313,7 @@ static int print_tree(json_t *list, const struct target *t, enum cli_format form
 	CLEANUP_BUF struct buf out = BUF_INIT;
 	CLEANUP_FREE char *text = NULL;
 
-	if (add_missing(list, t) < 0)
+	if (add_missing(list, t) < 0 || listed_paths(list, t, 0) < 0)
 		return -ENOMEM;
 	if (format == CLI_TEXT) {
 		tree_text(&out, list, 0);

@@ -29,7 +29,7 @@ static void write_stat(struct jsonw *w, const struct client_entry *e)
 		jsonw_key_u64(w, "inode", e->inode);
 }
 
-void entry_write_json(struct jsonw *w, const struct client_entry *e, const char *base, size_t base_len)
+void entry_write_fields(struct jsonw *w, const struct client_entry *e, const char *base, size_t base_len)
 {
 	CLEANUP_BUF struct buf path = BUF_INIT;
 	const char type[2] = { e->type, 0 }, *name;
@@ -43,7 +43,6 @@ void entry_write_json(struct jsonw *w, const struct client_entry *e, const char 
 	if (buf_ok(&path) < 0)
 		w->out->error = buf_ok(&path);
 	entry_name(e, base, base_len, &name, &len);
-	jsonw_object_begin(w);
 	jsonw_key_b64(w, "filepath", path.data, path.len);
 	jsonw_key_bool(w, "leaf", e->type != 'd' && e->type != 'v');
 	if (e->has_stat)
@@ -68,5 +67,11 @@ void entry_write_json(struct jsonw *w, const struct client_entry *e, const char 
 		jsonw_key_string(w, "text", e->error_text ? e->error_text : "");
 		jsonw_object_end(w);
 	}
+}
+
+void entry_write_json(struct jsonw *w, const struct client_entry *e, const char *base, size_t base_len)
+{
+	jsonw_object_begin(w);
+	entry_write_fields(w, e, base, base_len);
 	jsonw_object_end(w);
 }

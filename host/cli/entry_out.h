@@ -11,4 +11,7 @@ void entry_name(const struct client_entry *e, const char *base, size_t base_len,
 /** entry_write_json() - one entry with all that is known; @base is the requested path. */
 void entry_write_json(struct jsonw *w, const struct client_entry *e, const char *base, size_t base_len);
 
+/** entry_write_fields() - the same without the braces. */
+void entry_write_fields(struct jsonw *w, const struct client_entry *e, const char *base, size_t base_len);
+
 #endif

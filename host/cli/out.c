@@ -183,7 +183,8 @@ static void put_rule(struct buf *b, const size_t *width, size_t nr, const char *
 	buf_u8(b, '\n');
 }
 
-static void put_row(struct buf *b, const struct cli_column *col, const size_t *width, size_t nr, const char *const *cells, bool border)
+static void put_row(struct buf *b, const struct cli_column *col, const size_t *width, size_t nr,
+		    const char *const *cells, bool border)
 {
 	for (size_t c = 0; c < nr; c++) {
 		const char *text = cells ? cells[c] : col[c].title;

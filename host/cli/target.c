@@ -29,7 +29,8 @@ const struct opt target_vm_opts[] = {
 	{ OPT("memory", OPT_NUMBER, "MIB", "memory of the VM, if it is started now (default: 128)"), .min = 64, .max = 65536 },
 	KEY_OPTIONS,
 	{ OPT("require-signature", OPT_BOOL, NULL, "refuse a snapshot whose manifest is not signed with the key") },
-	{ OPT("idle-timeout", OPT_NUMBER, "SECONDS", "the VM ends after so long without use (default: 600)"), .min = 1, .max = 604800 },
+	{ OPT("idle-timeout", OPT_NUMBER, "SECONDS",
+	      "the VM ends after so long without use (default: 600)"), .min = 1, .max = 604800 },
 	OPT_END,
 };
 
@@ -387,7 +388,8 @@ static int parse_path(const struct target *t, const char *p, size_t left, struct
 	return r;
 }
 
-int target_path(const struct target *t, const char *text, size_t len, bool base64, struct target_path *ret, struct err *err)
+int target_path(const struct target *t, const char *text, size_t len, bool base64, struct target_path *ret,
+		struct err *err)
 {
 	CLEANUP_BUF struct buf raw = BUF_INIT;
 	int r;
@@ -451,7 +453,8 @@ int target_report_damage(const struct target *t)
 		if (i == CLI_NOTES_MAX)
 			break;
 		(void)json_unpack(o, "{s?s,s?I,s?I,s?s}", "disk", &disk, "offset", &off, "length", &len, "error", &why);
-		cli_error("disk '%s': %" JSON_INTEGER_FORMAT " bytes at %" JSON_INTEGER_FORMAT " cannot be read: %s", disk, len, off, why);
+		cli_error("disk '%s': %" JSON_INTEGER_FORMAT " bytes at %" JSON_INTEGER_FORMAT " cannot be read: %s",
+			  disk, len, off, why);
 	}
 	if (r > CLI_NOTES_MAX)
 		cli_error("and %d more ranges", r - CLI_NOTES_MAX);

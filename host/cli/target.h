@@ -74,7 +74,8 @@ struct target_path {
  * @base64: @text is base64 of the path
  * Return: 0; -EINVAL bad syntax; -ENOENT no such archive. Release with target_path_free().
  */
-int target_path(const struct target *t, const char *text, size_t len, bool base64, struct target_path *ret, struct err *err);
+int target_path(const struct target *t, const char *text, size_t len, bool base64, struct target_path *ret,
+		struct err *err);
 void target_path_free(struct target_path *p);
 
 /** target_inner() - what is behind the archive's name in a path, without a leading slash. Borrowed; "" if nothing. */

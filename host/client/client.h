@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <sys/types.h>
 
+#include "common/buf.h"
 #include "common/err.h"
 
 struct client;
@@ -55,6 +56,13 @@ int client_list(struct client *c, const void *path, size_t path_len, bool recurs
 
 /** client_stat() - all metadata of one path as a JSON object (caller decrefs). */
 int client_stat(struct client *c, const void *path, size_t path_len, json_t **ret, struct err *err);
+
+/**
+ * client_stat_entry() - what client_stat() gave, checked and as list gives it
+ * @o: borrowed by @ret, as is @target, where the target of a symbolic link goes
+ * Return: 0; -EPROTO.
+ */
+int client_stat_entry(const json_t *o, struct buf *target, struct client_entry *ret, struct err *err);
 
 /** client_disks() - the layer tree as a JSON array (caller decrefs). */
 int client_disks(struct client *c, json_t **ret, struct err *err);

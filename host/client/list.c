@@ -140,22 +140,33 @@ static int get_stat(const json_t *o, struct client_entry *e)
 	return uid && gid && links && inode && e->has_size ? get_time(o, e) : -EPROTO;
 }
 
-static int parse_entry(struct listing *l, const json_t *o, struct client_entry *e)
+static int parse_entry(const json_t *o, bool recursive, struct buf *path, struct buf *target, struct client_entry *e)
 {
 	bool has_path, has_target;
 
 	if (!json_is_object(o) || get_type(o, &e->type) < 0 || get_stat(o, e) < 0 || get_rdev(o, e) < 0 ||
 	    get_error(o, e) < 0)
 		return -EPROTO;
-	if (get_b64(o, "path", WIRE_PATH_MAX * 2, &l->path, &has_path) < 0 || !has_path ||
-	    check_path(&l->path, l->recursive) < 0)
+	if (get_b64(o, "path", WIRE_PATH_MAX * 2, path, &has_path) < 0 || !has_path || check_path(path, recursive) < 0)
 		return -EPROTO;
-	if (get_b64(o, "target", WIRE_PATH_MAX, &l->target, &has_target) < 0)
+	if (get_b64(o, "target", WIRE_PATH_MAX, target, &has_target) < 0)
 		return -EPROTO;
-	e->path = (const char *)l->path.data;
-	e->path_len = l->path.len;
-	e->target = has_target ? (const char *)l->target.data : NULL;
-	e->target_len = l->target.len;
+	e->path = (const char *)path->data;
+	e->path_len = path->len;
+	e->target = has_target ? (const char *)target->data : NULL;
+	e->target_len = target->len;
+	return 0;
+}
+
+int client_stat_entry(const json_t *o, struct buf *target, struct client_entry *ret, struct err *err)
+{
+	CLEANUP_BUF struct buf path = BUF_INIT;
+	struct client_entry e = { 0 };
+
+	if (parse_entry(o, false, &path, target, &e) < 0 || e.path_len)
+		return err_text(err, -EPROTO, "the VM's answer is malformed");
+	e.path = "";
+	*ret = e;
 	return 0;
 }
 
@@ -163,7 +174,7 @@ static int one_line(struct listing *l, struct err *err)
 {
 	struct client_entry e = { 0 };
 	json_t *o = json_loadb((const char *)l->line.data, l->line.len, JSON_REJECT_DUPLICATES, NULL);
-	int r = o ? parse_entry(l, o, &e) : -EPROTO;
+	int r = o ? parse_entry(o, l->recursive, &l->path, &l->target, &e) : -EPROTO;
 
 	l->lines++;
 	l->errors += e.error_name != NULL;

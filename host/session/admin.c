@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,11 +16,13 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "host/session/control.h"
+#include "host/session/holder.h"
 #include "host/session/spec.h"
 #include "host/session/state.h"
 
 #define ADMIN_ANSWER_MS 5000
 #define ADMIN_GONE_MS 20000
+#define ADMIN_TERM_MS 10000
 
 /* Return: code of the answer (0 OK), @ret_payload what came with it; -ENOENT there is no session; negative errno. */
 static int ask(int dir, const char *hash, enum control_op op, char **ret_payload)
@@ -185,25 +188,45 @@ struct stop {
 	struct err *err;
 };
 
+static bool await_gone(int dir, const char *hash, int ms)
+{
+	const struct timespec nap = { .tv_nsec = 20000000 };
+
+	for (int waited = 0; waited < ms; waited += 20) {
+		if (state_alive(dir, hash) != 1)
+			return true;
+		(void)nanosleep(&nap, NULL);
+	}
+	return false;
+}
+
+/* One that does not understand us, being of another version, or hangs. */
+static int stop_by_signal(int dir, const char *hash)
+{
+	CLEANUP_CLOSE int holder = holder_open(dir, hash);
+	int r = holder < 0 ? holder : holder_signal(holder, SIGTERM);
+
+	if (r == 0 && await_gone(dir, hash, ADMIN_TERM_MS))
+		return 0;
+	if (r == 0)
+		r = holder_signal(holder, SIGKILL);
+	return await_gone(dir, hash, r == 0 ? ADMIN_TERM_MS : 20) ? 0 : r < 0 ? r : -ETIMEDOUT;
+}
+
 /* Return: 1 it is gone; 0 another name; negative errno. */
 static int stop_one(void *arg, int dir, const char *hash, const char *name)
 {
 	CLEANUP_FREE char *text = NULL;
-	const struct timespec nap = { .tv_nsec = 20000000 };
 	struct stop *s = arg;
 	int r;
 
 	if (strcmp(name, s->name) != 0)
 		return 0;
 	r = ask(dir, hash, CONTROL_STOP, &text);
-	if (r < 0 && r != -ENODATA && r != -ENOENT && r != -ECONNREFUSED)
-		return err_set(s->err, r, "stop '%s'", name);
-	for (int waited = 0; waited < ADMIN_GONE_MS; waited += 20) {
-		if (state_alive(dir, hash) != 1)
-			return 1;
-		(void)nanosleep(&nap, NULL);
-	}
-	return err_set(s->err, -ETIMEDOUT, "stop '%s'", name);
+	if ((r == 0 || r == -ENOENT || r == -ECONNREFUSED) && await_gone(dir, hash, ADMIN_GONE_MS))
+		return 1;
+	r = stop_by_signal(dir, hash);
+	return r < 0 ? err_set(s->err, r, "stop '%s'", name) : 1;
 }
 
 int session_stop(const char *name, struct err *err)

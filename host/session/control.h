@@ -5,7 +5,9 @@
 /*
  * What is spoken on a session's socket. The caller sends one request of fixed size. The session answers with frames: a header of fixed
  * size and @length bytes behind it. After the OK of CONNECT (payload: the ticket) the stream belongs to the agent: neither end
- * has read or sent a byte too much. Host byte order; both ends are the same binary of the same user.
+ * has read or sent a byte too much. Host byte order; both ends belong to the same user. They
+ * may be of different versions, while an old session lives on: whatever here changes, the magic changes with it, a session hangs up on
+ * another magic, and 'pluck stop' ends the session by a signal then.
  */
 
 #include <stdbool.h>
@@ -14,7 +16,7 @@
 
 #include "common/err.h"
 
-#define CONTROL_MAGIC 0x32434c50u	/* "PLC2" */
+#define CONTROL_MAGIC 0x32434c50u	/* "PLC2": the digit is the version */
 #define CONTROL_PAYLOAD_MAX (1u << 20)
 
 enum control_op { CONTROL_CONNECT = 1, CONTROL_STATUS, CONTROL_STOP, CONTROL_DAMAGE, CONTROL_WHY };

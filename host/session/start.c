@@ -261,9 +261,12 @@ int session_connect(const struct session_spec *spec, session_progress_fn *progre
 		return dir;
 	for (int i = 0; i < START_TRIES; i++) {
 		r = attempt(dir, hash, spec, progress, arg, ret, err);
-		if (r != -ENODATA)
+		if (r != -ENODATA && r != -EPROTO)
 			return r;
 	}
+	if (state_alive(dir, hash) == 1)
+		return err_text(err, -EHOSTDOWN,
+			"the session that runs does not understand this version of pluck: stop it with 'pluck stop'");
 	return err_text(err, -EHOSTDOWN,
 		"the session ended without a word (%d tries); PLUCK_SESSION_LOG=FILE keeps what it says", START_TRIES);
 }
