@@ -27,7 +27,7 @@ _pluck()
 			run) words=$vm ;;
 			status) words='--repository --ns --disk --output-format' ;;
 			stop) words='--repository --ns --disk --all' ;;
-			backup) words='--repository --ns --backup-id --backup-type --backup-time --quiet --output-format' ;;
+			backup) words='--repository --ns --backup-id --backup-type --backup-time --keyfile --keyfd --crypt-mode --quiet --output-format' ;;
 			snapshots) words='--repository --ns --output-format' ;;
 			key) words='--kdf --hint --subject --master-keyfile --encrypted-keyfile --output-format' ;;
 			version) words='--output-format' ;;

@@ -11,6 +11,7 @@
 #include "common/jsonw.h"
 #include "common/log.h"
 #include "host/cli/cli.h"
+#include "host/cli/key_options.h"
 #include "host/cli/size.h"
 #include "host/cli/target.h"
 #include "host/source/store/names.h"
@@ -24,6 +25,7 @@ static const struct opt backup_opts[] = {
 	{ OPT("backup-id", OPT_TEXT, "ID", "name of the group, such as the number of the VM") },
 	{ OPT("backup-type", OPT_TEXT, "vm|ct|host", "kind of the group (default: vm)") },
 	{ OPT("backup-time", OPT_TEXT, "TIME", "Unix seconds or RFC 3339 (default: now)") },
+	KEY_OPTIONS,
 	{ OPT("quiet", OPT_BOOL, NULL, "no progress") },
 	OPT_END,
 };
@@ -164,18 +166,29 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static int backup(const char *repository, const char *ns, const struct snapshot_name *n, const struct inputs *in,
-		  struct backup_stats *ret, struct err *err)
+/* The key that the options mean, and the backup with it. */
+static int backup(const struct args *a, const char *repository, const char *ns, const struct snapshot_name *n,
+		  const struct inputs *in, struct backup_stats *ret, struct err *err)
 {
+	CLEANUP(crypt_key_wipe) struct crypt_key key = { .data = { 0 } };
+	struct key_options options;
 	struct stop stop = { .fd = -1 };
 	struct store *store;
+	bool with_key;
 	int r;
 
+	r = key_options_parse(a, &options, err);
+	if (r == 0)
+		r = key_options_load(&options, &key, err);
+	if (r < 0)
+		return r;
+	with_key = r > 0;
 	r = store_open(repository, &store, err);
 	if (r < 0)
 		return r;
 	stop.fd = cli_signals_hold();
-	r = store_backup(store, ns, n->type, n->id, n->time, in->in, in->nr, progress, &stop, ret, err);
+	r = store_backup_key(store, ns, n->type, n->id, n->time, in->in, in->nr, with_key ? &key : NULL, options.sign_only,
+			     progress, &stop, ret, err);
 	cli_progress_end();
 	store_close(store);
 	if (stop.fd >= 0)
@@ -232,7 +245,7 @@ static int run(const struct args *a)
 		return cli_fail(&e, r);
 	cli_progress_init(args_flag(a, "quiet"));
 	start = now();
-	r = backup(repository, ns, &n, &in, &st, &e);
+	r = backup(a, repository, ns, &n, &in, &st, &e);
 	if (r == -EEXIST || r == -EBUSY) {
 		(void)cli_fail(&e, r);
 		return EXIT_TARGET;
@@ -252,7 +265,8 @@ const struct command cmd_backup = {
 	.help = "write disk images into a datastore as a new snapshot",
 	.more = "Images (.img) are cut into chunks of 4 MiB; chunks that the datastore has already are not written again.\n"
 		"Small files (.conf, .log, .json) are stored whole. The snapshot is there when everything is written; a backup\n"
-		"that fails leaves none.",
+		"that fails leaves none.\n"
+		"With a key (also the default key, if there is one; see --crypt-mode none) all of it is encrypted and signed.",
 	.opts = { backup_opts, cli_format_opts },
 	.min_pos = 1,
 	.max_pos = BACKUP_INPUTS_MAX,

@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Encrypted and signed snapshots of the official tools: with the key, without, with another; where the key must not be found.
+import base64
+import hashlib
 import json
 import os
 import pty
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import images
 import manifest as M
 from program import Pluck, Scratch, descendants, roles, wait_gone
 from tap import Tap, test_data
@@ -21,6 +26,7 @@ DISK = "vm/100/2024-01-01T00:00:00Z"
 SIGNED = "vm/9/2024-01-01T00:00:00Z"
 PASS, NEW = "golden pass", "another pass"
 FINGERPRINT = b"ea:a5:13:77"
+SECRET = b"what nobody else may read "
 VARIABLE = "PBS_ENCRYPTION_PASSWORD"
 
 
@@ -160,8 +166,6 @@ def check_second_caller(tap, pluck, store, keys):
 
 def ask_session(pluck, has_key, fingerprint):
     """CONNECT as a program would that never looks at the snapshot. Return: kind and code of the answer's last frame, its payload."""
-    import socket
-    import struct
     name = [n for n in pluck.state_files() if n.endswith(".sock")][0]
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(30)
@@ -185,8 +189,6 @@ def check_session_refuses(tap, pluck, fingerprint):
 
 def key_words(key):
     """What must be nowhere: data key and id key, raw and as text."""
-    import base64
-    import hashlib
     id_key = hashlib.pbkdf2_hmac("sha256", key, b"_id_key", 10, 32)
     return [f(k) for k in (key, id_key) for f in (bytes, lambda k: k.hex().encode(), lambda k: k.hex().upper().encode(), base64.b64encode)]
 
@@ -303,11 +305,40 @@ def check_key_command(tap, pluck, scratch, store, keys):
         return json.load(f)
 
 
-golden, corpus = test_data("PLUCK_GOLDEN", "golden"), test_data("PLUCK_CORPUS", "corpus")
-if golden is None or corpus is None:
-    Tap.skip_all("no golden data or corpus ($PLUCK_GOLDEN, $PLUCK_CORPUS)")
-with Tap() as tap, Scratch() as scratch, Pluck(scratch, env={"HOME": scratch.path, "XDG_CONFIG_HOME": scratch.path}) as pluck:
-    import base64
+def check_own(tap, pluck, scratch):
+    """A backup of our own, encrypted and signed."""
+    top = scratch.new_dir("tree")
+    images.put(top, "secret", SECRET * 4000)
+    images.settle_times(top)
+    image, store, key = scratch.join("own.img"), scratch.join("own"), scratch.join("own.json")
+    images.make_ext4(image, 32 * images.MIB, top, "whole")
+    env = with_env(pluck, PBS_ENCRYPTION_PASSWORD=PASS)
+    made = [pluck.run("key", "create", key, env=env), pluck.run("datastore", "create", store)]
+    for time_, mode in (("2024-01-01T00:00:00Z", "encrypt"), ("2024-01-02T00:00:00Z", "sign-only")):
+        made.append(pluck.run("backup", "--repository", store, "--backup-id", "1", "--backup-time", time_, "--keyfile", key,
+                              "--crypt-mode", mode, "drive-a.img:" + image, "qemu-server.conf:" + key, env=env))
+    tap.equal([r.code for r in made], [0] * 4, "key create, datastore create, backup encrypted and signed", *made)
+    chunks = {}
+    for path, _, names in os.walk(os.path.join(store, ".chunks")):
+        for name in names:
+            with open(os.path.join(path, name), "rb") as f:
+                chunks.setdefault(f.read(8), []).append(name)
+    tap.ok({b"\x7b\x67\x85\xbe\x22\x2d\x4c\xf0", b"\xe6\x59\x1b\xbf\x0b\xbf\xd8\x0b"} & set(chunks), "there are encrypted chunks", chunks)
+    for time_, mode in (("2024-01-01T00:00:00Z", "encrypted"), ("2024-01-02T00:00:00Z", "signed")):
+        place = ["--repository", store, "vm/1/" + time_, "drive-a.img/raw/secret", "-"]
+        r = pluck.run("extract", "--keyfile", key, "--require-signature", *place, env=env)
+        tap.ok(r.code == 0 and r.out == SECRET * 4000, "our own %s snapshot gives its file with the key" % mode, r)
+        r = pluck.run("extract", *place, env=env)
+        tap.ok(r.code == 4 and not r.out, "and nothing without", r)
+    listed = pluck.json("snapshots", "--repository", store, "--output-format", "json")
+    modes = [{f["crypt-mode"] for f in s["files"] if f["filename"] != "index.json.blob"} for s in listed or []]
+    tap.ok(sorted(m for s in modes for m in s) == ["encrypt", "sign-only"] and all("fingerprint" in s for s in listed),
+           "snapshots tells how they were made", listed)
+    with open(key, "rb") as f:
+        tap.ok(stopped(pluck) == [] and SECRET not in f.read(), "the sessions end")
+
+
+def check_golden(tap, pluck, scratch, golden, corpus):
     with subprocess.Popen(["zstd", "-dcq", "--long=27", os.path.join(golden, "stores/encrypted.tar.zst")], stdout=subprocess.PIPE) as z:
         subprocess.run(["tar", "-x", "-C", scratch.path], stdin=z.stdout, check=True)
     store, keys = scratch.join("encrypted"), os.path.join(golden, "keys")
@@ -321,3 +352,12 @@ with Tap() as tap, Scratch() as scratch, Pluck(scratch, env={"HOME": scratch.pat
     check_session_refuses(tap, pluck, bytes.fromhex(plain["fingerprint"].replace(":", "")))
     check_secrets(tap, pluck, scratch, store, keys, base64.b64decode(plain["data"]))
     check_contents(tap, pluck, scratch, store, keys, corpus)
+
+
+golden, corpus = test_data("PLUCK_GOLDEN", "golden"), test_data("PLUCK_CORPUS", "corpus")
+with Tap() as tap, Scratch() as scratch, Pluck(scratch, env={"HOME": scratch.path, "XDG_CONFIG_HOME": scratch.path}) as pluck:
+    check_own(tap, pluck, scratch)
+    if golden and corpus:
+        check_golden(tap, pluck, scratch, golden, corpus)
+    else:
+        tap.skip("snapshots of the official tools", "no golden data or corpus ($PLUCK_GOLDEN, $PLUCK_CORPUS)")

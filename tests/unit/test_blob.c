@@ -155,11 +155,41 @@ static void test_encode(void **state)
 	blob_codec_free(c);
 }
 
+static void test_encrypt(void **state)
+{
+	CLEANUP_BUF struct buf blob = BUF_INIT, again = BUF_INIT, back = BUF_INIT;
+	struct blob_codec *c = blob_codec_new();
+	char text[5000];
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	for (size_t i = 0; i < 3; i++) {
+		size_t n = i == 0 ? 0 : i == 1 ? 5 : sizeof(text);
+
+		assert_int_equal(blob_encode_key(c, &key, text, n, &blob), 0);
+		assert_int_equal(blob_kind(blob.data, blob.len), n > 5 ? BLOB_CRYPT_ZSTD : BLOB_CRYPT);
+		assert_int_equal(blob_decode(blob.data, blob.len, NULL, sizeof(text), &back, NULL), -ENOKEY);
+		assert_int_equal(blob_decode(blob.data, blob.len, &key, sizeof(text), &back, NULL), 0);
+		assert_int_equal(back.len, n);
+		if (n)
+			assert_memory_equal(back.data, text, n);
+		/* Never the same twice. */
+		assert_int_equal(blob_encode_key(c, &key, text, n, &again), 0);
+		assert_memory_not_equal(blob.data + 12, again.data + 12, 32);
+		blob.data[12] ^= 1;
+		assert_int_equal(blob_decode(blob.data, blob.len, &key, sizeof(text), &back, NULL), -EBADMSG);
+	}
+	assert_int_equal(blob_encode_key(c, NULL, "hello", 5, &blob), 0);
+	assert_int_equal(blob_kind(blob.data, blob.len), BLOB_PLAIN);
+	assert_int_equal(blob_encode_key(c, &key, text, (size_t)BLOB_CHUNK_MAX + 1, &blob), -E2BIG);
+	blob_codec_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases), cmocka_unit_test(test_flips), cmocka_unit_test(test_zstd),
-		cmocka_unit_test(test_encode),
+		cmocka_unit_test(test_encode), cmocka_unit_test(test_encrypt),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

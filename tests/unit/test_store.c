@@ -422,6 +422,68 @@ static void test_backup_heals(void **state)
 	assert_int_equal(st.new_chunks, 2);
 }
 
+static int backup_key(int64_t time, const struct crypt_key *key, bool sign_only, struct backup_stats *st)
+{
+	CLEANUP_CLOSE int conf = memfd_create("conf", MFD_CLOEXEC);
+	const struct backup_input in[] = { { "drive-scsi0.img", image_fd }, { "qemu-server.conf", conf } };
+
+	assert_int_equal(io_write_full(conf, "memory: 512\n", 12), 0);
+	return store_backup_key(store, "", "vm", "key", time, in, 2, key, sign_only, NULL, NULL, st, NULL);
+}
+
+static void check_with_key(const char *name, const struct crypt_key *key, enum snapshot_seal seal)
+{
+	CLEANUP_BUF struct buf conf = BUF_INIT;
+	struct crypt_key other = *key;
+	struct snapshot *sn;
+	struct source *s;
+
+	assert_int_equal(snapshot_open(store, "", name, &sn, NULL), -ENOKEY);
+	other.fingerprint[31] ^= 1;
+	assert_int_equal(snapshot_open_key(store, "", name, &other, &sn, NULL), -EKEYREJECTED);
+	other = *key;
+	other.id_key[0] ^= 1;	/* of the right fingerprint: the signature tells */
+	assert_int_equal(snapshot_open_key(store, "", name, &other, &sn, NULL), -EBADMSG);
+	assert_int_equal(snapshot_open_key(store, "", name, key, &sn, NULL), 0);
+	assert_int_equal(snapshot_seal(sn), seal);
+	assert_true(snapshot_verified(sn));
+	assert_int_equal(snapshot_read_blob(sn, "qemu-server.conf.blob", &conf, NULL), 0);
+	assert_string_equal(buf_cstr(&conf), "memory: 512\n");
+	assert_int_equal(snapshot_open_image(sn, "drive-scsi0.img.fidx", &s, NULL), 0);
+	for (uint64_t unit = 0; unit < 7; unit++)
+		assert_int_equal(source_is_zero(s, unit), unit == 1 || unit == 2 || unit == 4);
+	check_image(s);
+	source_close(s);
+	snapshot_close(sn);
+}
+
+/* Encrypted chunks are others than plain ones; those that are signed alone are the same. */
+static void test_keys(void **state)
+{
+	struct backup_stats st, plain;
+	struct snapshot *sn;
+	struct crypt_key key;
+	uint8_t data[KEY_BYTES];
+
+	(void)state;
+	memset(data, 'k', sizeof(data));
+	assert_int_equal(crypt_key_init(&key, data), 0);
+	assert_int_equal(backup_key(TIME, NULL, false, &plain), 0);
+	assert_int_equal(backup_key(TIME + 1, &key, true, &st), 0);
+	assert_int_equal(st.new_chunks, 0);
+	assert_int_equal(backup_key(TIME + 2, &key, false, &st), 0);
+	assert_int_equal(st.new_chunks, 5);
+	assert_int_equal(backup_key(TIME + 3, &key, false, &st), 0);
+	assert_int_equal(st.new_chunks, 0);
+	assert_int_equal(snapshot_open(store, "", "vm/key/2024-01-01T00:00:00Z", &sn, NULL), 0);
+	assert_int_equal(snapshot_seal(sn), SNAPSHOT_OPEN);
+	assert_false(snapshot_verified(sn));
+	snapshot_close(sn);
+	check_with_key("vm/key/2024-01-01T00:00:01Z", &key, SNAPSHOT_SIGNED);
+	check_with_key("vm/key/2024-01-01T00:00:02Z", &key, SNAPSHOT_ENCRYPTED);
+	check_with_key("vm/key/2024-01-01T00:00:03Z", &key, SNAPSHOT_ENCRYPTED);
+}
+
 static void *read_all(void *arg)
 {
 	struct source *s = arg;
@@ -564,6 +626,7 @@ int main(void)
 		cmocka_unit_test(test_locks),
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_backup_heals),
+		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_index_against_manifest),
 		cmocka_unit_test(test_manifest_of_another),

@@ -29,6 +29,8 @@ struct backup {
 	int group_fd, fd, gc_fd;	/* group and snapshot directory; the lock on the whole store */
 	bool new_group, new_snapshot;
 	struct lock group_lock, lock;
+	const struct crypt_key *key;	/* signs the manifest; NULL: nobody does */
+	bool sign_only;			/* and encrypts nothing */
 	json_t *files;
 	struct backup_stats stats;
 	backup_progress_fn *progress;
@@ -132,13 +134,19 @@ static int open_snapshot(struct backup *b, struct err *err)
 	return lock_take(b->store->path, b->ns, path, b->fd, true, &b->lock, err);
 }
 
+static const struct crypt_key *encrypts(const struct backup *b)
+{
+	return b->sign_only ? NULL : b->key;
+}
+
 static int add_file(struct backup *b, const char *name, uint64_t size, const uint8_t csum[static 32])
 {
+	const char *mode = !b->key ? "none" : b->sign_only ? "sign-only" : "encrypt";
 	char hex[DIGEST_HEX + 1];
 
 	digest_to_hex(csum, hex);
-	return json_array_append_new(b->files, json_pack("{s:s,s:s,s:s,s:I}", "filename", name, "crypt-mode", "none", "csum",
-							 hex, "size", (json_int_t)size)) < 0 ? -ENOMEM : 0;
+	return json_array_append_new(b->files, json_pack("{s:s,s:s,s:s,s:I}", "filename", name, "crypt-mode", mode, "csum", hex,
+							 "size", (json_int_t)size)) < 0 ? -ENOMEM : 0;
 }
 
 /* Writes a finished file of the snapshot under its stored name. */
@@ -159,7 +167,7 @@ static int add_image(struct backup *b, const struct backup_input *in, const char
 	uint64_t size;
 	int r;
 
-	r = backup_image(b->store, in, b->progress, b->arg, &b->stats, &digests, &size, err);
+	r = backup_image(b->store, in, encrypts(b), b->progress, b->arg, &b->stats, &digests, &size, err);
 	if (r < 0)
 		return r;
 	if (getrandom(uuid, sizeof(uuid), 0) != sizeof(uuid))
@@ -203,7 +211,7 @@ static int add_blob(struct backup *b, const struct backup_input *in, const char 
 	if (!codec)
 		return err_set(err, -ENOMEM, "back up '%s'", in->name);
 	r = read_input(in, &text, err);
-	if (r == 0 && (r = blob_encode(codec, text.data, text.len, &file)) < 0)
+	if (r == 0 && (r = blob_encode_key(codec, encrypts(b), text.data, text.len, &file)) < 0)
 		(void)err_set(err, r, "encode '%s'", in->name);
 	blob_codec_free(codec);
 	if (r == 0)
@@ -246,6 +254,30 @@ static json_t *make_manifest(const struct backup *b)
 			 (json_int_t)(st->chunks - st->new_chunks));
 }
 
+/* Signs all of it but what is marked as unprotected. */
+static int sign(const struct backup *b, json_t *root)
+{
+	const struct manifest m = { .root = root };
+	CLEANUP_BUF struct buf text = BUF_INIT;
+	char hex[DIGEST_HEX + 1], fp[KEY_FP_TEXT];
+	uint8_t sig[32];
+	int r;
+
+	if (!b->key)
+		return 0;
+	r = manifest_canonical(&m, &text);
+	if (r == 0)
+		r = crypt_key_sign(b->key, text.data, text.len, sig);
+	if (r < 0)
+		return r;
+	digest_to_hex(sig, hex);
+	if (json_object_set_new(root, "signature", json_string(hex)) < 0 ||
+	    json_object_set_new(json_object_get(root, "unprotected"), "key-fingerprint",
+				json_string(key_fp_format(b->key->fingerprint, fp))) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
 static int fsync_file(int dirfd, const char *name)
 {
 	CLEANUP_CLOSE int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -258,7 +290,7 @@ static int finish(struct backup *b, struct err *err)
 {
 	static const char tmp[] = "index.json.tmp_blob";
 	json_auto_t *root = make_manifest(b);
-	CLEANUP_FREE char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS) : NULL;
+	CLEANUP_FREE char *text = root && sign(b, root) == 0 ? json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS) : NULL;
 	CLEANUP_BUF struct buf file = BUF_INIT;
 	struct blob_codec *codec = blob_codec_new();
 	int r = text && codec ? blob_encode(codec, text, strlen(text), &file) : -ENOMEM;
@@ -283,8 +315,16 @@ int store_backup(struct store *s, const char *ns, const char *type, const char *
 		 const struct backup_input *in, size_t nr_in, backup_progress_fn *progress, void *arg,
 		 struct backup_stats *ret, struct err *err)
 {
+	return store_backup_key(s, ns, type, id, time, in, nr_in, NULL, false, progress, arg, ret, err);
+}
+
+int store_backup_key(struct store *s, const char *ns, const char *type, const char *id, int64_t time,
+		     const struct backup_input *in, size_t nr_in, const struct crypt_key *key, bool sign_only,
+		     backup_progress_fn *progress, void *arg, struct backup_stats *ret, struct err *err)
+{
 	CLEANUP(backup_end) struct backup b = { .store = s, .ns = ns, .group_fd = -1, .fd = -1, .gc_fd = -1,
-						.group_lock = LOCK_INIT, .lock = LOCK_INIT, .progress = progress, .arg = arg };
+						.group_lock = LOCK_INIT, .lock = LOCK_INIT, .progress = progress, .arg = arg, .key = key,
+						.sign_only = sign_only };
 	int r;
 
 	if (names_check_type(type) < 0 || names_check_id(id, strlen(id)) < 0)

@@ -23,6 +23,7 @@
 struct job {
 	const struct store *store;
 	const struct backup_input *in;
+	const struct crypt_key *key;	/* NULL: not encrypted */
 	uint64_t size_bytes;
 	size_t nr_chunks;
 	uint8_t *digests;
@@ -97,6 +98,11 @@ static int read_chunk(struct worker *w, uint64_t off, size_t n, bool *ret_zero, 
 	return 0;
 }
 
+static int chunk_digest(const struct job *j, const void *p, size_t n, uint8_t ret[static DIGEST_BYTES])
+{
+	return digest_sha256(p, n, j->key ? j->key->id_key : NULL, j->key ? KEY_BYTES : 0, ret);
+}
+
 static int store_chunk(struct worker *w, size_t i, size_t n, bool zero, struct err *err)
 {
 	struct job *j = w->job;
@@ -110,12 +116,12 @@ static int store_chunk(struct worker *w, size_t i, size_t n, bool zero, struct e
 		(void)pthread_mutex_lock(&j->lock);
 		known = j->zero_stored;
 		(void)pthread_mutex_unlock(&j->lock);
-	} else if (digest_sha256(w->data, n, NULL, 0, digest) < 0) {
+	} else if (chunk_digest(j, w->data, n, digest) < 0) {
 		return err_set(err, -EIO, "digest");
 	}
 	if (known)
 		return 0;
-	r = put_chunk(j->store, w->codec, &w->room, digest, w->data, n, &written, err);
+	r = put_chunk(j->store, w->codec, &w->room, j->key, digest, w->data, n, &written, err);
 	if (r < 0)
 		return r;
 	if (full_zero) {
@@ -231,14 +237,15 @@ static int prepare(struct job *j, struct err *err)
 	j->holes = lseek(j->in->fd, 0, SEEK_DATA) >= 0 || errno == ENXIO;
 	if (!zeros || !j->digests)
 		return err_set(err, -ENOMEM, "back up '%s'", j->in->name);
-	r = digest_sha256(zeros, BACKUP_CHUNK_BYTES, NULL, 0, j->zero);
+	r = chunk_digest(j, zeros, BACKUP_CHUNK_BYTES, j->zero);
 	return r < 0 ? err_set(err, r, "digest") : 0;
 }
 
-int backup_image(const struct store *s, const struct backup_input *in, backup_progress_fn *progress, void *arg,
-		 struct backup_stats *stats, uint8_t **ret_digests, uint64_t *ret_size, struct err *err)
+int backup_image(const struct store *s, const struct backup_input *in, const struct crypt_key *key,
+		 backup_progress_fn *progress, void *arg, struct backup_stats *stats, uint8_t **ret_digests,
+		 uint64_t *ret_size, struct err *err)
 {
-	struct job j = { .store = s, .in = in, .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct job j = { .store = s, .in = in, .key = key, .lock = PTHREAD_MUTEX_INITIALIZER };
 	uint64_t size;
 	int r;
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <openssl/evp.h>
 #include <zstd.h>
 #include <zstd_errors.h>
@@ -25,7 +26,7 @@ static const uint8_t magics[][8] = {
 struct blob_codec {
 	ZSTD_DCtx *d;
 	ZSTD_CCtx *c;
-	struct buf clear;	/* what was decrypted but is still compressed */
+	struct buf clear;	/* what was decrypted but is still compressed, or not yet encrypted */
 };
 
 struct blob_codec *blob_codec_new(void)
@@ -203,7 +204,7 @@ int blob_decode(const void *p, size_t len, const struct crypt_key *key, size_t m
 
 static void put_header(uint8_t *p, enum blob_kind kind, size_t data_len)
 {
-	uint32_t crc = crc32_ieee(p + BLOB_HEADER, data_len);
+	uint32_t crc = crc32_ieee(p + (blob_kind_encrypted(kind) ? BLOB_HEADER_CRYPT : BLOB_HEADER), data_len);
 
 	memcpy(p, magics[kind], sizeof(magics[kind]));
 	for (int i = 0; i < 4; i++)
@@ -233,5 +234,33 @@ int blob_encode(struct blob_codec *c, const void *p, size_t n, struct buf *out)
 	}
 	put_header(to, kind, r);
 	out->len = BLOB_HEADER + r;
+	return 0;
+}
+
+int blob_encode_key(struct blob_codec *c, const struct crypt_key *key, const void *p, size_t n, struct buf *out)
+{
+	uint8_t *to, *iv, *tag;
+	size_t len;
+	int r;
+
+	if (!key)
+		return blob_encode(c, p, n, out);
+	r = blob_encode(c, p, n, &c->clear);
+	if (r < 0)
+		return r;
+	buf_reset(out);
+	len = c->clear.len - BLOB_HEADER;
+	to = buf_reserve(out, BLOB_HEADER_CRYPT + len);
+	if (!to)
+		return buf_ok(out);
+	iv = to + BLOB_HEADER;
+	tag = iv + 16;
+	if (getrandom(iv, 16, 0) != 16)
+		return -EIO;
+	r = crypt_key_encrypt(key->data, iv, c->clear.data + BLOB_HEADER, len, to + BLOB_HEADER_CRYPT, tag);
+	if (r < 0)
+		return r;
+	put_header(to, blob_kind(c->clear.data, c->clear.len) == BLOB_ZSTD ? BLOB_CRYPT_ZSTD : BLOB_CRYPT, len);
+	out->len = BLOB_HEADER_CRYPT + len;
 	return 0;
 }

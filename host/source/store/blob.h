@@ -60,4 +60,7 @@ int blob_decode(const void *p, size_t len, const struct crypt_key *key, size_t m
  */
 int blob_encode(struct blob_codec *c, const void *p, size_t n, struct buf *out);
 
+/** blob_encode_key() - the same, encrypted; @key NULL: not encrypted. Return: as blob_encode(); -EIO. */
+int blob_encode_key(struct blob_codec *c, const struct crypt_key *key, const void *p, size_t n, struct buf *out);
+
 #endif

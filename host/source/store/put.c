@@ -62,17 +62,18 @@ int put_file(const struct store *s, int dirfd, const char *name, const char *tmp
 }
 
 /* Is there a file that can be this chunk? Damage inside is for verification to find. */
-static bool have_chunk(int chunks_fd, const char *path)
+static bool have_chunk(int chunks_fd, const char *path, bool encrypted)
 {
 	CLEANUP_CLOSE int fd = openat(chunks_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	uint8_t head[BLOB_HEADER];
+	size_t n = encrypted ? BLOB_HEADER_CRYPT : BLOB_HEADER;
+	uint8_t head[BLOB_HEADER_CRYPT];
 	struct stat st;
 	int kind;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || io_read_full(fd, head, sizeof(head)) < 0)
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || io_read_full(fd, head, n) < 0)
 		return false;
-	kind = blob_kind(head, sizeof(head));
-	return kind == BLOB_PLAIN || kind == BLOB_ZSTD;
+	kind = blob_kind(head, n);
+	return kind >= 0 && blob_kind_encrypted(kind) == encrypted;
 }
 
 static int touch(int chunks_fd, const char *path, struct err *err)
@@ -88,18 +89,18 @@ static int touch(int chunks_fd, const char *path, struct err *err)
  * Gives a written chunk its name. If another writer was faster, its file stays.
  * Return: 1 if ours has the name now; 0 if there is another; negative errno.
  */
-static int name_chunk(int chunks_fd, const char *tmp, const char *path)
+static int name_chunk(int chunks_fd, const char *tmp, const char *path, bool encrypted)
 {
 	if (renameat2(chunks_fd, tmp, chunks_fd, path, RENAME_NOREPLACE) == 0)
 		return 1;
-	if (errno == EEXIST && have_chunk(chunks_fd, path))
+	if (errno == EEXIST && have_chunk(chunks_fd, path, encrypted))
 		return unlinkat(chunks_fd, tmp, 0) < 0 ? -errno : 0;
 	if (errno != EEXIST && errno != EINVAL && errno != ENOSYS)
 		return -errno;
 	return renameat(chunks_fd, tmp, chunks_fd, path) < 0 ? -errno : 1;
 }
 
-int put_chunk(const struct store *s, struct blob_codec *codec, struct buf *room,
+int put_chunk(const struct store *s, struct blob_codec *codec, struct buf *room, const struct crypt_key *key,
 	      const uint8_t digest[static DIGEST_BYTES], const void *p, size_t n, uint64_t *ret_new_bytes, struct err *err)
 {
 	static atomic_uint serial;
@@ -107,11 +108,11 @@ int put_chunk(const struct store *s, struct blob_codec *codec, struct buf *room,
 	int r;
 
 	(void)chunk_path(digest, path);
-	if (have_chunk(s->chunks_fd, path)) {
+	if (have_chunk(s->chunks_fd, path, key)) {
 		*ret_new_bytes = 0;
 		return touch(s->chunks_fd, path, err);
 	}
-	r = blob_encode(codec, p, n, room);
+	r = blob_encode_key(codec, key, p, n, room);
 	if (r < 0)
 		return err_set(err, r, "encode chunk");
 	memcpy(dir, path, 4);
@@ -125,7 +126,7 @@ int put_chunk(const struct store *s, struct blob_codec *codec, struct buf *room,
 		r = write_tmp(s, s->chunks_fd, tmp, room->data, room->len);
 	}
 	if (r == 0)
-		r = name_chunk(s->chunks_fd, tmp, path);
+		r = name_chunk(s->chunks_fd, tmp, path, key);
 	if (r < 0) {
 		(void)unlinkat(s->chunks_fd, tmp, 0);
 		return err_set(err, r, "write '.chunks/%s'", path);

@@ -123,4 +123,9 @@ int store_backup(struct store *s, const char *ns, const char *type, const char *
 		 const struct backup_input *in, size_t nr_in, backup_progress_fn *progress, void *arg,
 		 struct backup_stats *ret, struct err *err);
 
+/** store_backup_key() - the same, signed with @key (NULL: not), and encrypted unless @sign_only. */
+int store_backup_key(struct store *s, const char *ns, const char *type, const char *id, int64_t time,
+		     const struct backup_input *in, size_t nr_in, const struct crypt_key *key, bool sign_only,
+		     backup_progress_fn *progress, void *arg, struct backup_stats *ret, struct err *err);
+
 #endif
