@@ -93,8 +93,8 @@ static void put_string(struct jsonw *w, const void *bytes, size_t len)
 			if (plain == 0) {
 				plain = utf8_bad_prefix(p, len);
 				buf_str(w->out, "\xef\xbf\xbd");
-			} else if (plain == 1) {
-				put_escaped(w->out, *p);
+			} else if (plain == 1 || cp < 0xa0) {
+				put_escaped(w->out, (uint8_t)cp);	/* C1 too: terminals obey it */
 			} else {
 				buf_add(w->out, p, plain);
 			}

@@ -410,6 +410,8 @@ static void report(struct extract *x, bool quiet)
 	if (s->left_out || s->incomplete)
 		cli_error("%" PRIu64 " entr%s left out, %" PRIu64 " file%s incomplete", s->left_out, s->left_out == 1 ? "y" : "ies",
 			  s->incomplete, s_of(s->incomplete));
+	if (x->errors && !s->left_out && !s->incomplete && !s->meta_failed)
+		cli_error("%" PRIu64 " entries could not be read whole in the VM", x->errors);
 	if (!quiet && x->form == FORM_DIR)
 		(void)fprintf(stderr, "%" PRIu64 " file%s, %" PRIu64 " director%s, %" PRIu64 " other%s, %" PRIu64 " byte%s\n",
 			      s->files, s_of(s->files), s->dirs, s->dirs == 1 ? "y" : "ies", s->others, s_of(s->others), s->bytes,

@@ -324,7 +324,7 @@ static int print_tree(json_t *list, const struct target *t, enum cli_format form
 	text = json_dumps(list, JSON_SORT_KEYS | (format == CLI_JSON_PRETTY ? JSON_INDENT(2) : JSON_COMPACT));
 	if (!text)
 		return -ENOMEM;
-	buf_fmt(&out, "%s\n", text);
+	cli_json(&out, text);
 	return cli_out_buf(&out);
 }
 

@@ -124,6 +124,19 @@ int cli_out_buf(struct buf *b)
 	return r;
 }
 
+void cli_json(struct buf *out, const char *json)
+{
+	for (const uint8_t *p = (const uint8_t *)json; *p; p++) {
+		if (*p == 0x7f)
+			buf_str(out, "\\u007f");
+		else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+			buf_fmt(out, "\\u%04x", *++p);
+		else
+			buf_u8(out, *p);
+	}
+	buf_u8(out, '\n');
+}
+
 int cli_out_end(int status)
 {
 	cli_progress_end();
