@@ -356,7 +356,8 @@ static const struct lie lies[] = {
 	ENTRY("size 1e3", "\"path\":\"YQ==\",\"type\":\"f\",\"size\":1e3"),
 	ENTRY("size beyond 64 bits", "\"path\":\"YQ==\",\"type\":\"f\",\"size\":99999999999999999999"),
 	ENTRY("uid beyond 32 bits", "\"path\":\"YQ==\",\"type\":\"f\",\"uid\":4294967296"),
-	ENTRY("nanoseconds", "\"path\":\"YQ==\",\"type\":\"f\",\"mode\":1,\"uid\":0,\"gid\":0,\"size\":0,\"links\":1,\"inode\":1,\"mtime\":0,\"mtime-nsec\":1000000000"),
+	ENTRY("nanoseconds", "\"path\":\"YQ==\",\"type\":\"f\",\"mode\":1,"
+			     "\"uid\":0,\"gid\":0,\"size\":0,\"links\":1,\"inode\":1,\"mtime\":0,\"mtime-nsec\":1000000000"),
 	ENTRY("rdev of three", "\"path\":\"YQ==\",\"type\":\"b\",\"rdev\":[1,2,3]"),
 	ENTRY("rdev an object", "\"path\":\"YQ==\",\"type\":\"b\",\"rdev\":{\"a\":1,\"b\":2}"),
 	ENTRY("target a number", "\"path\":\"YQ==\",\"type\":\"l\",\"target\":1"),
