@@ -48,9 +48,9 @@ uint8_t *buf_reserve(struct buf *b, size_t n)
 
 void buf_add(struct buf *b, const void *p, size_t n)
 {
-	uint8_t *to = buf_reserve(b, n);
+	uint8_t *to = n ? buf_reserve(b, n) : NULL;
 
-	if (!to || !n)
+	if (!to)
 		return;
 	memcpy(to, p, n);
 	b->len += n;

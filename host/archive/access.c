@@ -175,30 +175,42 @@ static int read_last(struct access *a, const struct item *it, uint64_t pos, stru
 	return items_bad(err, pos, "item out of place");
 }
 
-static int read_attrs(struct access *a, uint64_t pos, struct access_member *m, struct err *err)
+/* Takes attributes from *pos on; *it is what follows. */
+static int take_attrs(struct access *a, uint64_t *pos, struct item *it, struct access_member *m, struct err *err)
 {
-	struct item it = { 0 };
 	struct cur c;
 	int r;
 
-	while (pos < m->end) {
-		r = items_head(&a->items, pos, m->end, &it, err);
+	while (*pos < m->end) {
+		r = items_head(&a->items, *pos, m->end, it, err);
 		if (r < 0)
 			return r;
-		if (!dec_attrs_is(it.type, false))
+		if (!dec_attrs_is(it->type, false))
 			break;
-		r = content(a, &it, &c, err);
+		r = content(a, it, &c, err);
 		if (r < 0)
 			return r;
-		r = dec_attrs_item(&m->attrs, it.type, c, &m->entry);
+		r = dec_attrs_item(&m->attrs, it->type, c, &m->entry);
 		if (r < 0)
-			return r == -ENOMEM ? err_set(err, r, "attributes") : items_bad(err, pos, "bad attribute");
-		pos = item_end(&it);
-		it.type = 0;
+			return r == -ENOMEM ? err_set(err, r, "attributes") : items_bad(err, *pos, "bad attribute");
+		*pos = item_end(it);
+		it->type = 0;
 	}
-	r = read_last(a, &it, pos, m, err);
-	if (r == 0 && dec_attrs_finish(&m->attrs, &m->entry) < 0)
-		r = err_set(err, -ENOMEM, "attributes");
+	return 0;
+}
+
+static int read_attrs(struct access *a, uint64_t pos, struct access_member *m, struct err *err)
+{
+	struct item it = { 0 };
+	int r = take_attrs(a, &pos, &it, m, err);
+
+	if (r == 0)
+		r = read_last(a, &it, pos, m, err);
+	m->partial = r < 0 && r != -ENOMEM && m->entry.kind == PXAR_KIND_DIR;
+	if (m->partial)
+		m->body = pos;
+	if ((r == 0 || m->partial) && dec_attrs_finish(&m->attrs, &m->entry) < 0)
+		return err_set(err, -ENOMEM, "attributes");
 	return r;
 }
 
@@ -213,7 +225,7 @@ static int read_member(struct access *a, uint64_t pos, uint64_t end, bool root, 
 	m->entry = (struct pxar_entry){ .name = m->name, .pos = pos };
 	m->name[0] = m->target[0] = 0;
 	m->end = end;
-	m->data_checked = false;
+	m->data_checked = m->partial = false;
 	dec_attrs_reset(&m->attrs);
 	if (!root)
 		r = read_name(a, pos, end, m, &next, err);
@@ -509,6 +521,8 @@ int access_find(struct access *a, const char *path, size_t len, struct access_me
 		if (n == 2 && !memcmp(name, "..", 2))
 			return err_text(err, -EINVAL, "'..' is not possible in a path");
 		r = find_in(a, name, n, ret, err);
+		if (r < 0 && ret->partial && left)
+			r = 0;
 	}
 	return r < 0 ? err_ctx(err, r, "'%s'", log_quote(path, len, q, sizeof(q))) : 0;
 }

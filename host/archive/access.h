@@ -30,6 +30,7 @@ struct access_member {
 	uint64_t body;		/* behind its last item but members and GOODBYE; a file's data in a unified archive */
 	uint64_t end;		/* of its range */
 	bool data_checked;
+	bool partial;		/* after a failure: a directory whose metadata is not whole; it can be opened nevertheless */
 	struct dec_attrs attrs;
 	char name[PXAR_NAME_MAX + 1];
 	char target[PXAR_TARGET_MAX + 1];

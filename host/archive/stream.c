@@ -24,7 +24,7 @@ struct slot {
 	size_t chunk, len;
 	unsigned int users;
 	bool ready;
-	uint8_t data[];
+	uint8_t *data;			/* behind it */
 };
 
 struct stream {
@@ -82,7 +82,7 @@ static struct slot *slot_new(struct stream *st, size_t chunk, size_t len)
 
 	if (!s)
 		return NULL;
-	*s = (struct slot){ .chunk = chunk, .len = len, .users = 1 };
+	*s = (struct slot){ .chunk = chunk, .len = len, .users = 1, .data = (uint8_t *)(s + 1) };
 	st->slots[chunk] = s;
 	st->used += len;
 	return s;

@@ -299,6 +299,18 @@ static int put_member(struct tree *t, struct err *err)
 	}
 }
 
+/* A directory that is there, but not all of its metadata. */
+static int put_partial(struct tree *t, int code, const struct err *why, struct err *err)
+{
+	const struct pxar_error error = tell(t, t->m->name, code, UINT64_MAX, why);
+	const size_t depth = t->nr_levels;
+	int r = put_member(t, err);
+
+	if (t->nr_levels > depth)
+		t->level[depth].error = error;
+	return r;
+}
+
 /* The data of a file is out. */
 static int end_data(struct tree *t)
 {
@@ -322,6 +334,8 @@ static int step(struct tree *t, struct err *err)
 		return r < 0 ? err_set(err, r, "archive") : 0;
 	}
 	r = access_dir_member(t->a, &l->dir, l->next++, t->m, &why);
+	if (r < 0 && t->m->partial)
+		return put_partial(t, r, &why, err);
 	return r < 0 ? put_error(t, r, &why, err) : put_member(t, err);
 }
 

@@ -130,8 +130,8 @@ static int next_member(struct list *l)
 	if (l->path.len && l->m->name[0])
 		buf_u8(&l->path, '/');
 	buf_str(&l->path, l->m->name);
-	r = give(l, code ? NULL : &l->m->entry, code, &why);
-	if (r == 0 && code == 0 && l->recursive && l->m->entry.kind == PXAR_KIND_DIR)
+	r = give(l, code && !l->m->partial ? NULL : &l->m->entry, code, &why);
+	if (r == 0 && (!code || l->m->partial) && l->recursive && l->m->entry.kind == PXAR_KIND_DIR)
 		r = enter(l);
 	return r;
 }

@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Damaged and hostile archives and catalogs, and the stream over chunks. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sys/stat.h>
+
+#include "common/buf.h"
+#include "common/cleanup.h"
+#include "common/pxar/decode.h"
+#include "common/pxar/encode.h"
+#include "host/archive/access.h"
+#include "host/archive/catalog.h"
+#include "host/archive/stream.h"
+#include "host/archive/tree.h"
+#include "tests/lib/mem_source.h"
+
+#define PAYLOAD_BYTES 3000
+
+static uint64_t put(struct pxar_enc *e, struct buf *b, enum pxar_kind kind, const char *name, uint64_t link)
+{
+	static const uint64_t mode[] = { [PXAR_KIND_DIR] = S_IFDIR | 0755, [PXAR_KIND_FILE] = S_IFREG | 0644,
+					 [PXAR_KIND_SYMLINK] = S_IFLNK | 0777, [PXAR_KIND_FIFO] = S_IFIFO | 0600 };
+	const uint64_t pos = pxar_enc_pos(e);
+	struct pxar_entry n = { .name = name, .name_len = strlen(name), .kind = kind, .mtime_s = -1, .mtime_ns = 750000000 };
+
+	if (kind == PXAR_KIND_HARDLINK) {
+		n.target = "d/file";
+		n.link_pos = link;
+	} else {
+		n.mode = mode[kind];
+	}
+	if (kind == PXAR_KIND_SYMLINK)
+		n.target = "../x";
+	n.target_len = n.target ? strlen(n.target) : 0;
+	n.size = n.payload_size = kind == PXAR_KIND_FILE ? PAYLOAD_BYTES : 0;
+	assert_int_equal(pxar_enc_entry(e, &n), 0);
+	for (size_t i = 0; i < n.size; i++)
+		buf_u8(b, (uint8_t)(i * 7 + (uint8_t)name[0]));
+	if (n.size)
+		pxar_enc_payload(e, n.size);
+	return pos;
+}
+
+/* / d/ file deeper/ g | e/ link | fifo | last | sym */
+static void make(struct buf *b)
+{
+	struct pxar_enc *e = pxar_enc_new(b, 0);
+	uint64_t file;
+
+	(void)put(e, b, PXAR_KIND_DIR, "", 0);
+	(void)put(e, b, PXAR_KIND_DIR, "d", 0);
+	file = put(e, b, PXAR_KIND_FILE, "file", 0);
+	(void)put(e, b, PXAR_KIND_DIR, "deeper", 0);
+	(void)put(e, b, PXAR_KIND_FILE, "g", 0);
+	assert_int_equal(pxar_enc_dir_end(e), 0);
+	assert_int_equal(pxar_enc_dir_end(e), 0);
+	(void)put(e, b, PXAR_KIND_DIR, "e", 0);
+	(void)put(e, b, PXAR_KIND_HARDLINK, "link", file);
+	(void)put(e, b, PXAR_KIND_HARDLINK, "link2", file);
+	assert_int_equal(pxar_enc_dir_end(e), 0);
+	(void)put(e, b, PXAR_KIND_FIFO, "fifo", 0);
+	(void)put(e, b, PXAR_KIND_FILE, "last", 0);
+	(void)put(e, b, PXAR_KIND_SYMLINK, "sym", 0);
+	assert_int_equal(pxar_enc_dir_end(e), 0);
+	assert_int_equal(buf_ok(b), 0);
+	pxar_enc_free(e);
+}
+
+struct seen {
+	unsigned int files, links, others, errors, notes;
+	char names[1024];
+};
+
+static void note(void *arg, const char *path, size_t path_len, int code, const char *text)
+{
+	struct seen *s = arg;
+
+	(void)path;
+	(void)path_len;
+	assert_true(code < 0 && *text);
+	s->notes++;
+}
+
+/* The stream of @path, which must always be a good one. Return: what tree_open() says. */
+static int stream(struct access *a, const char *path, struct seen *ret)
+{
+	struct pxar_dec *d = pxar_dec_new(PXAR_DEC_EXT);
+	struct err err = ERR_INIT;
+	struct tree *t = NULL;
+	struct pxar_event ev = { 0 };
+	uint8_t block[700];
+	ssize_t n;
+	int r;
+
+	*ret = (struct seen){ 0 };
+	r = tree_open(a, path, strlen(path), true, note, ret, &t, &err);
+	while (r == 0) {
+		int more = pxar_dec_next(d, &ev, &err);
+
+		assert_true(more >= 0);
+		if (more && ev.type == PXAR_EV_END)
+			break;
+		if (more) {
+			ret->errors += ev.error.code != 0;
+			if (ev.type != PXAR_EV_ENTRY)
+				continue;
+			ret->files += ev.entry->kind == PXAR_KIND_FILE;
+			ret->links += ev.entry->kind == PXAR_KIND_HARDLINK;
+			ret->others += ev.entry->kind > PXAR_KIND_HARDLINK || ev.entry->kind == PXAR_KIND_SYMLINK;
+			if (strlen(ret->names) + ev.entry->name_len + 2 < sizeof(ret->names))
+				(void)strcat(strcat(ret->names, ev.entry->name), " ");
+			continue;
+		}
+		n = tree_read(t, block, sizeof(block), &err);
+		assert_true(n >= 0);
+		if (n)
+			pxar_dec_feed(d, block, (size_t)n);
+		else
+			pxar_dec_eof(d);
+	}
+	tree_free(t);
+	pxar_dec_free(d);
+	return r;
+}
+
+static void test_good(void **state)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	struct access_member *m = access_member_new();
+	struct mem_source src;
+	struct access *a;
+	struct seen s;
+
+	(void)state;
+	make(&b);
+	src = mem_source(b.data, b.len);
+	assert_int_equal(access_open(&src.src, NULL, &a, NULL), 0);
+	assert_int_equal(stream(a, "", &s), 0);
+	assert_string_equal(s.names, " d file deeper g e link link2 fifo last sym ");
+	assert_true(s.files == 3 && s.links == 2 && !s.errors && !s.notes);
+	assert_int_equal(stream(a, "/d//", &s), 0);
+	assert_string_equal(s.names, " d file deeper g ");
+	assert_int_equal(stream(a, "d/deeper/g", &s), 0);
+	assert_string_equal(s.names, " g ");
+	/* Of links to something outside the first is the file, the others link to it. */
+	assert_int_equal(stream(a, "e", &s), 0);
+	assert_string_equal(s.names, " e link link2 ");
+	assert_true(s.files == 1 && s.links == 1);
+	assert_int_equal(stream(a, "e/link2", &s), 0);
+	assert_true(s.files == 1 && !s.links);
+	assert_int_equal(stream(a, "nope", &s), -ENOENT);
+	assert_int_equal(stream(a, "d/nope", &s), -ENOENT);
+	assert_int_equal(stream(a, "sym/x", &s), -ENOTDIR);
+	assert_int_equal(stream(a, "d/../e", &s), -EINVAL);
+	assert_int_equal(access_find(a, "d/./file", 8, m, NULL), 0);
+	assert_int_equal(m->entry.mtime_s, -1);
+	assert_int_equal(m->entry.size, PAYLOAD_BYTES);
+	access_member_free(m);
+	access_free(a);
+}
+
+/* Cut at each length and flipped at each byte: an error, or a stream that is good in itself. */
+static void test_cut_and_flipped(void **state)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	struct mem_source src;
+	struct access *a;
+	struct seen s;
+
+	(void)state;
+	make(&b);
+	for (size_t len = 0; len < b.len; len += len > 64 && len + 64 < b.len ? 13 : 1) {
+		src = mem_source(b.data, len);
+		assert_int_not_equal(access_open(&src.src, NULL, &a, NULL), 0);
+	}
+	for (size_t i = 0; i < b.len; i++) {
+		b.data[i] ^= (uint8_t)(1u << i % 8);
+		src = mem_source(b.data, b.len);
+		if (access_open(&src.src, NULL, &a, NULL) == 0) {
+			(void)stream(a, "", &s);
+			(void)stream(a, "e", &s);
+			access_free(a);
+		}
+		b.data[i] ^= (uint8_t)(1u << i % 8);
+	}
+}
+
+/* What cannot be read is told, and all the rest comes. */
+static void test_unreadable(void **state)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	struct access_member *m = access_member_new();
+	struct mem_source src;
+	struct access *a;
+	struct seen s;
+
+	(void)state;
+	make(&b);
+	src = mem_source(b.data, b.len);
+	assert_int_equal(access_open(&src.src, NULL, &a, NULL), 0);
+	assert_int_equal(access_find(a, "d/file", 6, m, NULL), 0);
+	access_free(a);
+	src.bad_from = m->body + 1000;
+	src.bad_to = m->body + 1010;
+	assert_int_equal(access_open(&src.src, NULL, &a, NULL), 0);
+	assert_int_equal(stream(a, "", &s), 0);
+	assert_string_equal(s.names, " d file deeper g e link link2 fifo last sym ");
+	assert_true(s.errors == 1 && s.notes == 1);
+	access_free(a);
+	/* the head of a file: nothing is known of it, its directory is not whole */
+	src.bad_from = m->entry.pos;
+	src.bad_to = m->entry.pos + 1;
+	assert_int_equal(access_open(&src.src, NULL, &a, NULL), 0);
+	assert_int_equal(stream(a, "", &s), 0);
+	assert_true(s.errors >= 1 && s.notes >= 1);
+	assert_non_null(strstr(s.names, "deeper g"));
+	assert_non_null(strstr(s.names, "last sym"));
+	access_free(a);
+	access_member_free(m);
+}
+
+static void put64(struct buf *b, size_t at, uint64_t v)
+{
+	for (size_t i = 0; i < 8; i++)
+		b->data[at + i] = (uint8_t)(v >> 8 * i);
+}
+
+/* A member of directory e that leads back to the root's first member, and one that lies within another. */
+static void test_loops(void **state)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	struct access_member *m = access_member_new();
+	struct access_dir dir;
+	struct mem_source src;
+	struct access *a;
+	struct seen s;
+	uint64_t e_goodbye, root_goodbye, first;
+
+	(void)state;
+	make(&b);
+	src = mem_source(b.data, b.len);
+	assert_int_equal(access_open(&src.src, NULL, &a, NULL), 0);
+	assert_int_equal(access_find(a, "e", 1, m, NULL), 0);
+	assert_int_equal(access_dir_open(a, m, &dir, NULL), 0);
+	e_goodbye = dir.goodbye;
+	access_dir_close(&dir);
+	assert_int_equal(access_root(a, m, NULL), 0);
+	first = m->body;
+	assert_int_equal(access_dir_open(a, m, &dir, NULL), 0);
+	root_goodbye = dir.goodbye;
+	access_dir_close(&dir);
+	put64(&b, (size_t)e_goodbye + 16 + 8, e_goodbye - first);
+	assert_int_equal(stream(a, "", &s), 0);
+	assert_int_equal(s.errors, 1);
+	assert_non_null(strstr(s.names, "last sym"));
+	put64(&b, (size_t)e_goodbye + 16 + 8, 0);
+	assert_int_equal(stream(a, "", &s), 0);
+	assert_int_equal(s.errors, 1);
+	/* all members of the root at one position */
+	for (size_t i = 0; i < 5; i++)
+		put64(&b, (size_t)root_goodbye + 16 + 24 * i + 8, root_goodbye - first);
+	assert_int_equal(stream(a, "", &s), 0);
+	assert_true(s.errors >= 1 && s.files < 5);
+	access_member_free(m);
+	access_free(a);
+}
+
+/* A hard link to a directory, to another link, to the middle of data, to nothing. */
+static void test_bad_links(void **state)
+{
+	static const char *const paths[] = { "d", "e/link", NULL, "" };
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		CLEANUP_BUF struct buf b = BUF_INIT;
+		struct access_member *m = access_member_new(), *x = access_member_new();
+		struct mem_source src;
+		struct access *a;
+		struct seen s;
+		uint64_t to = 200;
+
+		make(&b);
+		src = mem_source(b.data, b.len);
+		assert_int_equal(access_open(&src.src, NULL, &a, NULL), 0);
+		assert_int_equal(access_find(a, "e/link2", 7, m, NULL), 0);
+		if (paths[i]) {
+			assert_int_equal(access_find(a, paths[i], strlen(paths[i]), x, NULL), 0);
+			to = x->entry.pos;
+		}
+		put64(&b, (size_t)m->entry.pos + 16 + 6 + 16, m->entry.pos - to);
+		access_free(a);
+		assert_int_equal(access_open(&src.src, NULL, &a, NULL), 0);
+		assert_int_equal(access_find(a, "e/link2", 7, m, NULL), 0);
+		assert_int_equal(access_follow(a, m, x, NULL), -EBADMSG);
+		assert_int_equal(stream(a, "e", &s), 0);
+		assert_int_equal(s.errors, 1);
+		access_free(a);
+		access_member_free(m);
+		access_member_free(x);
+	}
+}
+
+static const uint8_t catalog[] = {
+	0x91, 0xfd, 0x60, 0xf9, 0xc4, 0x67, 0x58, 0xd5, 0x14, 0x02, 'f', 6, 'p', 'a', 's', 's', 'w', 'd', 0xd2, 0x09,
+	0x80, 0xe2, 0xcf, 0xaa, 0x06, 'l', 2, 'r', 'c', 0x0f, 0x02, 'd', 3, 'e', 't', 'c', 0x15, 'f', 3, 'o', 'l', 'd',
+	0x00, 0x81, 0x00, 0x12, 0x01, 'd', 0x0e, 'r', 'o', 'o', 't', '.', 'p', 'x', 'a', 'r', '.', 'd', 'i', 'd', 'x', 0x10,
+	0x2d, 0, 0, 0, 0, 0, 0, 0,
+};
+
+static int count(void *arg, const struct catalog_entry *e)
+{
+	(void)e;
+	++*(unsigned int *)arg;
+	return 0;
+}
+
+static void test_catalog(void **state)
+{
+	struct mem_source src = mem_source(catalog, sizeof(catalog));
+	uint8_t copy[sizeof(catalog)];
+	struct catalog_entry e;
+	unsigned int nr = 0;
+	struct catalog c;
+
+	(void)state;
+	assert_int_equal(catalog_open(&src.src, &c, NULL), 0);
+	assert_int_equal(catalog_find(&c, "root.pxar.didx/etc/passwd", 25, &e, NULL), 0);
+	assert_true(e.type == 'f' && e.size == 1234 && e.mtime == 1700000000);
+	assert_int_equal(catalog_find(&c, "/root.pxar.didx//old/", 21, &e, NULL), 0);
+	assert_true(e.type == 'f' && e.size == 0 && e.mtime == -1);
+	assert_int_equal(catalog_find(&c, "root.pxar.didx/nope", 19, &e, NULL), -ENOENT);
+	assert_int_equal(catalog_find(&c, "root.pxar.didx/old/x", 20, &e, NULL), -ENOTDIR);
+	assert_int_equal(catalog_find(&c, "root.pxar.didx/etc", 18, &e, NULL), 0);
+	assert_int_equal(catalog_list(&c, e.block, count, &nr, NULL), 0);
+	assert_int_equal(nr, 2);
+	for (size_t len = 0; len < sizeof(catalog); len++) {
+		src = mem_source(catalog, len);
+		assert_int_equal(catalog_open(&src.src, &c, NULL), -EBADMSG);
+	}
+	memcpy(copy, catalog, sizeof(copy));
+	src = mem_source(copy, sizeof(copy));
+	copy[36] = 0x1d;	/* etc is its own parent's parent: before the magic's end */
+	assert_int_equal(catalog_open(&src.src, &c, NULL), 0);
+	assert_int_equal(catalog_find(&c, "root.pxar.didx/etc", 18, &e, NULL), -EBADMSG);
+	copy[36] = 0;		/* itself */
+	assert_int_equal(catalog_find(&c, "root.pxar.didx/etc", 18, &e, NULL), -EBADMSG);
+}
+
+/* Numbers as the format has them, in the place of the time of a file. */
+static void test_catalog_times(void **state)
+{
+	static const struct {
+		int64_t want;
+		uint8_t bytes[12];
+		size_t len;
+		bool bad;
+	} cases[] = {
+		{ 1, { 1 }, 1, false }, { -1, { 0x81, 0 }, 2, false }, { -127, { 0xff, 0 }, 2, false },
+		{ -128, { 0x80, 0x81, 0 }, 3, false }, { -300, { 0xac, 0x82, 0 }, 3, false }, { 128, { 0x80, 1 }, 2, false },
+		{ INT64_MIN, { 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x81, 0 }, 11, false },
+		{ -3600, { 0xf0, 0xe3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1 }, 10, false },
+		{ 0, { 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x82, 0 }, 11, true },
+		{ 0, { 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1 }, 12, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		CLEANUP_BUF struct buf b = BUF_INIT;
+		struct catalog_entry e;
+		struct mem_source src;
+		struct catalog c;
+
+		buf_add(&b, catalog, 8);
+		buf_u8(&b, (uint8_t)(1 + 4 + cases[i].len));
+		buf_add(&b, "\1f\1x", 4);
+		buf_u8(&b, 5);
+		buf_add(&b, cases[i].bytes, cases[i].len);
+		buf_u64le(&b, 8);
+		src = mem_source(b.data, b.len);
+		assert_int_equal(catalog_open(&src.src, &c, NULL), 0);
+		assert_int_equal(catalog_find(&c, "x", 1, &e, NULL), cases[i].bad ? -EBADMSG : 0);
+		if (!cases[i].bad)
+			assert_true(e.mtime == cases[i].want);
+	}
+}
+
+/* Chunks of ten bytes, chunk i full of i; loads are counted, and those behind a gate wait. */
+#define NR_CHUNKS 200
+
+struct fake_chunks {
+	struct chunks c;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	unsigned int loads[NR_CHUNKS], waiting;
+	size_t gate_from, gate_to, bad;
+};
+
+static size_t fake_find(struct chunks *c, uint64_t off)
+{
+	(void)c;
+	return (size_t)(off / 10);
+}
+
+static uint64_t fake_start(struct chunks *c, size_t i)
+{
+	(void)c;
+	return i * 10;
+}
+
+static int fake_load(struct chunks *c, size_t i, void *p, struct err *err)
+{
+	struct fake_chunks *f = (struct fake_chunks *)c;
+
+	(void)pthread_mutex_lock(&f->lock);
+	f->loads[i]++;
+	f->waiting++;
+	(void)pthread_cond_broadcast(&f->changed);
+	while (i >= f->gate_from && i < f->gate_to)
+		(void)pthread_cond_wait(&f->changed, &f->lock);
+	f->waiting--;
+	(void)pthread_mutex_unlock(&f->lock);
+	memset(p, (int)i, 10);
+	return i == f->bad ? err_text(err, -EIO, "chunk %zu is missing", i) : 0;
+}
+
+static void fake_close(struct chunks *c)
+{
+	(void)c;
+}
+
+static struct source *fake_stream(struct fake_chunks *f, size_t cache)
+{
+	static const struct chunks_ops ops = { fake_find, fake_start, fake_load, fake_close };
+	struct source *s;
+
+	*f = (struct fake_chunks){ .c = { &ops, 10 * NR_CHUNKS, NR_CHUNKS }, .bad = SIZE_MAX };
+	(void)pthread_mutex_init(&f->lock, NULL);
+	(void)pthread_cond_init(&f->changed, NULL);
+	assert_int_equal(stream_open(&f->c, cache, &s, NULL), 0);
+	return s;
+}
+
+static uint8_t byte_at(struct source *s, uint64_t off)
+{
+	uint8_t b = 0xff;
+
+	assert_int_equal(source_read_at(s, &b, 1, off, NULL), 0);
+	return b;
+}
+
+static void test_stream_cache(void **state)
+{
+	uint8_t all[10 * NR_CHUNKS];
+	struct fake_chunks f;
+	struct err err = ERR_INIT;
+	struct source *s = fake_stream(&f, 30);
+
+	(void)state;
+	/* Not in a row: nothing is read ahead; three chunks are kept. */
+	assert_int_equal(byte_at(s, 55), 5);
+	assert_int_equal(byte_at(s, 5), 0);
+	assert_int_equal(byte_at(s, 155), 15);
+	assert_int_equal(byte_at(s, 51), 5);
+	assert_true(f.loads[5] == 1 && f.loads[0] == 1 && f.loads[1] == 0);
+	assert_int_equal(byte_at(s, 205), 20);	/* now 0 goes, the one not used for the longest time */
+	assert_int_equal(byte_at(s, 52), 5);
+	assert_int_equal(f.loads[5], 1);
+	assert_int_equal(byte_at(s, 1), 0);
+	assert_int_equal(f.loads[0], 2);
+	/* across chunks, up to the end */
+	assert_int_equal(source_read_at(s, all, sizeof(all), 0, &err), 0);
+	for (size_t i = 0; i < sizeof(all); i++)
+		assert_int_equal(all[i], i / 10);
+	assert_int_equal(source_read_at(s, all, 2, 10 * NR_CHUNKS - 1, &err), -ERANGE);
+	source_close(s);
+	/* A bad chunk fails what touches it, by name, and nothing else. */
+	s = fake_stream(&f, 1000);
+	f.bad = 7;
+	assert_int_equal(source_read_at(s, all, 70, 0, &err), 0);
+	assert_int_equal(source_read_at(s, all, 71, 0, &err), -EIO);
+	assert_string_equal(err.text, "chunk 7 is missing");
+	assert_int_equal(byte_at(s, 80), 8);
+	source_close(s);
+}
+
+/* While all read-ahead hangs, a read elsewhere comes through. */
+static void test_stream_ahead(void **state)
+{
+	struct fake_chunks f;
+	struct source *s = fake_stream(&f, 1000);
+
+	(void)state;
+	f.gate_from = 12;
+	f.gate_to = 100;
+	assert_int_equal(byte_at(s, 100), 10);
+	assert_int_equal(byte_at(s, 110), 11);
+	(void)pthread_mutex_lock(&f.lock);
+	while (f.waiting < 2)
+		(void)pthread_cond_wait(&f.changed, &f.lock);
+	(void)pthread_mutex_unlock(&f.lock);
+	assert_true(f.loads[12] == 1 && f.loads[13] == 1);
+	assert_int_equal(byte_at(s, 1500), 150);
+	assert_int_equal(byte_at(s, 115), 11);
+	(void)pthread_mutex_lock(&f.lock);
+	f.gate_to = 0;
+	(void)pthread_cond_broadcast(&f.changed);
+	(void)pthread_mutex_unlock(&f.lock);
+	assert_int_equal(byte_at(s, 125), 12);
+	assert_int_equal(f.loads[12], 1);
+	source_close(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_cut_and_flipped),
+		cmocka_unit_test(test_unreadable),
+		cmocka_unit_test(test_loops),
+		cmocka_unit_test(test_bad_links),
+		cmocka_unit_test(test_catalog),
+		cmocka_unit_test(test_catalog_times),
+		cmocka_unit_test(test_stream_cache),
+		cmocka_unit_test(test_stream_ahead),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
