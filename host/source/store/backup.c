@@ -145,8 +145,8 @@ static int add_file(struct backup *b, const char *name, uint64_t size, const uin
 	char hex[DIGEST_HEX + 1];
 
 	digest_to_hex(csum, hex);
-	return json_array_append_new(b->files, json_pack("{s:s,s:s,s:s,s:I}", "filename", name, "crypt-mode", mode, "csum", hex,
-							 "size", (json_int_t)size)) < 0 ? -ENOMEM : 0;
+	return json_array_append_new(b->files, json_pack("{s:s,s:s,s:s,s:I}", "filename", name, "crypt-mode", mode, "csum",
+							 hex, "size", (json_int_t)size)) < 0 ? -ENOMEM : 0;
 }
 
 /* Writes a finished file of the snapshot under its stored name. */

@@ -61,19 +61,30 @@ int key_hint_check(const char *hint)
 	return chars >= 1 && chars <= KEY_HINT_MAX ? 0 : -EINVAL;
 }
 
+/* "+01:00" in seconds. */
+static int parse_zone(const char *s, int *ret)
+{
+	static const char form[] = "+00:00";
+	int h, m;
+
+	for (size_t i = 0; i < sizeof(form); i++)
+		if (form[i] == '0' ? s[i] < '0' || s[i] > '9' : s[i] != form[i] && (i || s[i] != '-'))
+			return -EBADMSG;
+	h = (s[1] - '0') * 10 + s[2] - '0';
+	m = (s[4] - '0') * 10 + s[5] - '0';
+	*ret = (*s == '-' ? -1 : 1) * (h * 3600 + m * 60);
+	return h <= 23 && m <= 59 ? 0 : -EBADMSG;
+}
+
 int key_time_parse(const char *text, int64_t *ret)
 {
 	struct tm tm = { 0 };
 	const char *p = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-	int h = 0, m = 0, end = 0;
-	char sign = '+';
+	int zone = 0;
 
-	if (!p)
+	if (!p || (strcmp(p, "Z") != 0 && parse_zone(p, &zone) < 0))
 		return -EBADMSG;
-	if (strcmp(p, "Z") != 0 &&
-	    (sscanf(p, "%1[+-]%2d:%2d%n", &sign, &h, &m, &end) != 3 || end != 6 || p[end] || h > 23 || m > 59))
-		return -EBADMSG;
-	*ret = (int64_t)timegm(&tm) - (sign == '-' ? -1 : 1) * (h * 3600 + m * 60);
+	*ret = (int64_t)timegm(&tm) - zone;
 	return 0;
 }
 
