@@ -433,7 +433,7 @@ static int verdict(struct extract *x, int r, struct err *err)
 		return EXIT_PARTIAL;
 	report(x, args_flag(x->args, "quiet") || r < 0);
 	damage = x->damaged != 0;
-	if (x->target.nr_disks && (r < 0 || s->left_out || s->incomplete || x->errors))
+	if (x->target.nr_disks && (r < 0 || s->incomplete || x->errors))
 		damage += target_report_damage(&x->target);
 	if (r < 0) {
 		int status = cli_fail(err, r);

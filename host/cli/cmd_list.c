@@ -31,6 +31,7 @@ struct listing {
 	size_t nr_rows, room, row_bytes;
 	bool too_many;
 	struct cli_notes errors;
+	bool unreadable;	/* one of them is of the disk */
 };
 
 /* Rows are kept until all are there, because text is sorted. */
@@ -89,6 +90,8 @@ static int on_entry(void *arg, const struct client_entry *e)
 	size_t len;
 
 	if (e->error_name) {
+		l->unreadable |= !strcmp(e->error_name, "EIO") || !strcmp(e->error_name, "EUCLEAN") ||
+				 !strcmp(e->error_name, "EBADMSG");
 		entry_name(e, l->base, l->base_len, &name, &len);
 		if (e->path_len)
 			cli_note(&l->errors, e->path, e->path_len, "%s (%s)", e->error_text, e->error_name);
@@ -251,6 +254,20 @@ static int list_path(const struct args *a, struct target *t, struct listing *l, 
 	return r;
 }
 
+/* The damage that a session has seen may be older: it counts where something could not be read. */
+static int verdict(const struct listing *l, const struct target *t, int r, const struct err *err)
+{
+	int status = EXIT_OK;
+
+	if (r < 0 && r != -EPIPE)
+		status = cli_fail(err, err->code ? r : -ENOMEM);
+	else if (r < 0 || l->errors.nr)
+		status = EXIT_PARTIAL;
+	if ((status == EXIT_DAMAGED || l->unreadable) && t->nr_disks && target_report_damage(t) > 0)
+		status = EXIT_DAMAGED;
+	return status;
+}
+
 static int run_list(const struct args *a)
 {
 	struct listing l = { .recursive = args_flag(a, "recursive") };
@@ -271,12 +288,7 @@ static int run_list(const struct args *a)
 	if (r == 0)
 		r = list_path(a, &t, &l, a->pos[pos], &err);
 	cli_notes_end(&l.errors);
-	if (l.errors.nr && t.nr_disks)
-		(void)target_report_damage(&t);
-	if (r < 0 && r != -EPIPE)
-		r = cli_fail(&err, err.code ? r : -ENOMEM);
-	else if (r < 0 || l.errors.nr)
-		r = EXIT_PARTIAL;
+	r = verdict(&l, &t, r, &err);
 	listing_free(&l);
 	target_free(&t);
 	return r;
