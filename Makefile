@@ -43,6 +43,7 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 aobj = $(patsubst %.c,$(TOP)/agent-obj/%.o,$(1))
 objs := $(call obj,$(common_src) $(host_src) $(agent_src) host/cli/main.c $(wildcard tests/unit/*.c tests/fuzz/*.c tests/lib/*.c)) \
 	$(call aobj,$(common_src) $(agent_src) agent/main.c)
+fuzz_objs = $(call fobj,$(common_src) $(host_src) $(wildcard tests/fuzz/fuzz_*.c))
 
 ## all: build the program, the agent and the VM's images (the default; installs nothing)
 all: $(BUILD)/pluck $(BUILD)/pluck-agent images
@@ -104,9 +105,20 @@ $(BUILD)/fuzz/replay_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz
 	@mkdir -p $(@D)
 	$(CC) $(HOST_LDFLAGS) $^ -o $@ $(HOST_LIBS)
 
-$(TOP)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(common_src) $(host_src)
+# clang's own objects: with the fuzzer's counters in them
+FUZZ_CFLAGS = $(BASE) -DPLUCK_PREFIX='"$(PREFIX)"' $(call pkg,--cflags) -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
+fobj = $(patsubst %.c,$(TOP)/fuzz/obj/%.o,$(1))
+
+$(TOP)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
-	clang $(BASE) $(call pkg,--cflags) -g -O1 -fsanitize=fuzzer,address,undefined $^ -o $@ $(HOST_LIBS)
+	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+
+$(TOP)/fuzz/lib.a: $(call fobj,$(common_src) $(host_src))
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(TOP)/fuzz/fuzz_%: $(TOP)/fuzz/obj/tests/fuzz/fuzz_%.o $(TOP)/fuzz/lib.a
+	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer $^ -o $@ $(HOST_LIBS)
 
 ## unit: unit tests and fuzz replay, without a VM
 unit: $(addprefix $(BUILD)/unit/,$(unit)) $(patsubst fuzz_%,$(BUILD)/fuzz/replay_%,$(fuzz))
@@ -145,7 +157,9 @@ bench:
 	tests/bench/run.sh $(BUILD)
 
 ## fuzz: run every fuzz target for T seconds (60) with libFuzzer
-fuzz: $(addprefix $(TOP)/fuzz/,$(fuzz))
+fuzz:
+	scripts/deps.sh --install build fuzz
+	$(MAKE) -j$(J) $(addprefix $(TOP)/fuzz/,$(fuzz))
 	set -e; for f in $(fuzz); do n=$${f#fuzz_}; mkdir -p $(TOP)/fuzz/new/$$n; \
 	$(TOP)/fuzz/$$f -max_total_time=$(T) -timeout=10 -rss_limit_mb=2048 \
 	-artifact_prefix=$(TOP)/fuzz/$$f- $(TOP)/fuzz/new/$$n tests/fuzz/corpus/$$n; done
@@ -169,3 +183,4 @@ help:
 .PHONY: all programs images unit functional check check-long demo lint bench fuzz install clean help
 .SECONDARY:
 -include $(objs:.o=.d)
+-include $(fuzz_objs:.o=.d)

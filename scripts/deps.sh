@@ -9,7 +9,7 @@ list=$(dirname "${BASH_SOURCE[0]}")/deps.txt
 install='' groups=()
 
 usage() {
-	echo 'usage: deps.sh [--check|--install] GROUP...   groups: build run test bench' >&2
+	echo 'usage: deps.sh [--check|--install] GROUP...   groups: build run test fuzz bench' >&2
 	exit 2
 }
 

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Streams with private items through the extractor, as tar. First byte: odd with private items; from bit 1 on the size of the pieces. */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/restore/restore.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+struct bytes {
+	const uint8_t *p;
+	size_t left, step;
+};
+
+static ssize_t read_bytes(void *arg, void *p, size_t n, struct err *err)
+{
+	struct bytes *b = arg;
+
+	(void)err;
+	n = n < b->step ? n : b->step;
+	n = n < b->left ? n : b->left;
+	memcpy(p, b->p, n);
+	b->p += n;
+	b->left -= n;
+	return (ssize_t)n;
+}
+
+static void note(void *arg, const char *path, size_t path_len, int code, const char *what)
+{
+	size_t *sum = arg;
+
+	for (size_t i = 0; i < path_len; i++)
+		*sum += (uint8_t)path[i];
+	*sum += strlen(what) + (size_t)(code != 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	static int out = -1;
+	struct bytes b = { data + 1, len - 1, len && data[0] >> 1 ? data[0] >> 1 : SIZE_MAX };
+	const struct restore_options o = { .skip_root = true };
+	struct restore_report report = { 0 };
+	struct restore_tar *tar;
+	size_t sum = 0;
+	const struct restore_sink sink = { note, &sum };
+
+	if (out < 0)
+		out = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (!len || restore_tar_new(out, &tar, NULL) < 0)
+		return 0;
+	if (restore_to_tar(tar, &o, data[0] & 1 ? PXAR_DEC_EXT : 0, read_bytes, &b, &sink, &report, NULL) == 0)
+		(void)restore_tar_finish(tar, NULL);
+	restore_tar_free(tar);
+	return 0;
+}
