@@ -197,7 +197,8 @@ static void add_machine(struct launch *l, const struct vm_config *c, bool kvm)
 	arg(l, "-accel");
 	arg(l, "%s", kvm ? "kvm" : "tcg");
 	arg(l, "-cpu");
-	arg(l, "%s", kvm ? "host" : "max");
+	/* With these flags the guest copies and clears by "rep movsb" and "rep stosb", which TCG does byte by byte. */
+	arg(l, "%s", kvm ? "host" : "max,-erms,-fsrm");
 	arg(l, "-smp");
 	arg(l, "1,maxcpus=2");	/* with one possible CPU TCG emits no fences, and the rings are shared with another process */
 	arg(l, "-m");
