@@ -25,6 +25,7 @@ struct extract {
 	struct target target;
 	struct target_path *path;
 	size_t nr_paths, room;
+	bool has_image;			/* among them: a VM is needed */
 	const char *where;		/* TARGET */
 	enum form form;
 	int out;			/* directory, or stream */
@@ -195,6 +196,10 @@ static int extract_archive(struct extract *x, const struct target_path *p, struc
 	const char *inner = target_inner(p, &len);
 	int r;
 
+	/* A session for another path can be started only before. */
+	r = x->has_image ? 0 : target_confine(&x->target, err);
+	if (r < 0)
+		return r;
 	r = archive_stream_open(x->target.snapshot, p->archive, inner, len, form, on_damage, x, &x->archive, err);
 	if (r < 0)
 		return r;
@@ -252,7 +257,7 @@ static int add_path(struct extract *x, const char *text, size_t len, struct err 
 	int r = target_path(&x->target, text, len, args_flag(x->args, "base64"), &x->path[x->nr_paths], err);
 
 	if (r == 0)
-		x->nr_paths++;
+		x->has_image |= !x->path[x->nr_paths++].archive;
 	return r;
 }
 
@@ -367,6 +372,7 @@ static int extract_to_dir(struct extract *x, struct err *err)
 
 	if (r < 0)
 		return r;
+	x->target.out_dir = &x->out;
 	r = extract_all(x, err);
 	(void)close(x->out);
 	return r;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "common/b64.h"
@@ -11,6 +12,7 @@
 #include "common/log.h"
 #include "common/path.h"
 #include "common/utf8.h"
+#include "host/confine/confine.h"
 #include "host/cli/archive.h"
 
 #define NS_DEPTH_MAX 7
@@ -29,6 +31,9 @@ const struct opt target_vm_opts[] = {
 	{ OPT("memory", OPT_NUMBER, "MIB", "memory of the VM, if it is started now (default: 128)"), .min = 64, .max = 65536 },
 	KEY_OPTIONS,
 	{ OPT("require-signature", OPT_BOOL, NULL, "refuse a snapshot whose manifest is not signed with the key") },
+	{ OPT("jail", OPT_TEXT, "auto|strict|reduced", "around QEMU; reduced: without namespaces (default: auto, which is strict)") },
+	{ OPT("accel", OPT_TEXT, "auto|kvm|tcg", "how the VM's processor is made (default: PLUCK_ACCEL, else auto)") },
+	{ OPT("log-level", OPT_TEXT, "err|warn|info|debug", "what is said on standard error (default: info)") },
 	{ OPT("idle-timeout", OPT_NUMBER, "SECONDS",
 	      "the VM ends after so long without use (default: 600)"), .min = 1, .max = 604800 },
 	OPT_END,
@@ -194,6 +199,30 @@ static int parse_disk(struct target *t, const char *arg, struct err *err)
 	return add_disk(t, TAKE_PTR(name), TAKE_PTR(real), NULL, err);
 }
 
+static bool is_word(const struct args *a, const char *name, const char *word)
+{
+	const char *s = args_text(a, name);
+
+	return s && !strcasecmp(s, word);
+}
+
+static void take_vm_opts(const struct args *a, struct session_spec *ret)
+{
+	static const char *const levels[] = { "err", "warn", "info", "debug" };
+
+	ret->memory_mib = (uint32_t)args_number(a, "memory", 0);
+	ret->idle_timeout_s = (uint32_t)args_number(a, "idle-timeout", 0);
+	ret->reduced_jail = is_word(a, "jail", "reduced");
+	if (is_word(a, "accel", "kvm"))
+		ret->accel = SESSION_ACCEL_KVM;
+	else if (is_word(a, "accel", "tcg"))
+		ret->accel = SESSION_ACCEL_TCG;
+	for (size_t i = 0; i < sizeof(levels) / sizeof(*levels); i++)
+		if (is_word(a, "log-level", levels[i]))
+			log_set_level((enum log_level)i);
+	ret->debug = is_word(a, "log-level", "debug");
+}
+
 int target_parse(const struct args *a, size_t *pos, struct target *ret, struct err *err)
 {
 	const char *disk;
@@ -205,8 +234,7 @@ int target_parse(const struct args *a, size_t *pos, struct target *ret, struct e
 		if (r < 0)
 			return r;
 		ret->require_signature = args_flag(a, "require-signature");
-		ret->spec.memory_mib = (uint32_t)args_number(a, "memory", 0);
-		ret->spec.idle_timeout_s = (uint32_t)args_number(a, "idle-timeout", 0);
+		take_vm_opts(a, &ret->spec);
 	}
 	if (!args_has(a, "disk"))
 		return parse_store(a, pos, ret, err);
@@ -420,14 +448,34 @@ const char *target_inner(const struct target_path *p, size_t *ret_len)
 	return *ret_len ? (const char *)p->bytes.data + skip : "";
 }
 
+static bool confined;	/* this process, for good */
+
+int target_confine(const struct target *t, struct err *err)
+{
+	int r = confined ? 0 : confine_command(t->out_dir ? *t->out_dir : -1, err);
+
+	confined = r == 0;
+	return r;
+}
+
 int target_connect(const struct target *t, struct client **ret, int *ret_fd, struct err *err)
 {
+	struct session_spec spec = t->spec;
 	struct session_conn conn;
-	int r = session_connect(&t->spec, cli_phase, NULL, &conn, err);
+	int r;
 
+	spec.no_start = confined;
+	if (spec.reduced_jail && !confined)
+		log_warn("the jail is reduced: QEMU has no namespaces of its own");
+	r = session_connect(&spec, cli_phase, NULL, &conn, err);
 	cli_progress_end();
 	if (r < 0)
 		return r;
+	r = target_confine(t, err);
+	if (r < 0) {
+		(void)close(conn.fd);
+		return r;
+	}
 	*ret = client_new(conn.fd, conn.ticket);
 	if (ret_fd)
 		*ret_fd = conn.fd;

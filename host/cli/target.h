@@ -31,6 +31,7 @@ struct target {
 	size_t nr_disks;
 	struct store *store;		/* NULL with --disk */
 	struct snapshot *snapshot;
+	const int *out_dir;		/* where the command makes files, borrowed; NULL: nowhere */
 	struct key_options key_options;
 	bool require_signature;
 	struct crypt_key key;		/* wiped by target_free() */
@@ -83,6 +84,12 @@ const char *target_inner(const struct target_path *p, size_t *ret_len);
 
 /** target_archive() - how paths name a disk. Borrowed. */
 const char *target_archive(const struct target *t, size_t disk);
+
+/**
+ * target_confine() - give up what reading a foreign stream does not need (host/confine); once a process
+ * target_connect() does so by itself. Afterwards no session can be started.
+ */
+int target_confine(const struct target *t, struct err *err);
 
 /** target_connect() - a client of the agent of this target's session. @ret_fd: its stream, borrowed; may be NULL. */
 int target_connect(const struct target *t, struct client **ret, int *ret_fd, struct err *err);

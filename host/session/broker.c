@@ -21,6 +21,7 @@
 #include "common/io.h"
 #include "common/jsonw.h"
 #include "common/log.h"
+#include "host/confine/confine.h"
 #include "host/session/control.h"
 #include "host/session/spec.h"
 #include "host/source/store/key.h"
@@ -65,8 +66,15 @@ void broker_set_phase(struct broker *b, const char *phase)
 
 void broker_agent_ready(struct broker *b)
 {
+	struct err err = ERR_INIT;
+
 	if (b->state != BROKER_BOOT)
 		return;
+	/* From here on nothing is started, and disks are mounted. */
+	if (confine_session(&err) < 0) {
+		broker_fail(b, err.code, "%s", err.text);
+		return;
+	}
 	b->state = BROKER_READY;
 	b->idle_since_ms = broker_now_ms();
 	broker_set_phase(b, "agent ready");
@@ -293,6 +301,15 @@ static void release(struct broker *b)
 	free(b->lib_dir);
 }
 
+static bool want_kvm(const struct session_spec *spec)
+{
+	const char *env = getenv("PLUCK_ACCEL");
+
+	if (spec->accel != SESSION_ACCEL_AUTO)
+		return spec->accel == SESSION_ACCEL_KVM;
+	return env && *env && strcmp(env, "auto") != 0 ? !strcmp(env, "kvm") : kvm_usable();
+}
+
 /* One thread yet: all that forks runs before the fill threads are there, but for a second start after KVM failed. */
 static int serve(const struct session_spec *spec, int first_fd)
 {
@@ -307,7 +324,6 @@ static int serve(const struct session_spec *spec, int first_fd)
 		.start_ms = broker_now_ms(),
 		.idle_s = spec->idle_timeout_s ? spec->idle_timeout_s : SPEC_IDLE_S,
 	};
-	const char *accel = getenv("PLUCK_ACCEL");
 	struct err err = ERR_INIT;
 	int r;
 
@@ -330,7 +346,7 @@ static int serve(const struct session_spec *spec, int first_fd)
 		(void)close(first_fd);
 	} else {
 		callers_add(&b, first_fd);
-		(void)boot(&b, accel && *accel && strcmp(accel, "auto") != 0 ? !strcmp(accel, "kvm") : kvm_usable());
+		(void)boot(&b, want_kvm(spec));
 		run(&b);
 	}
 	release(&b);
@@ -386,5 +402,7 @@ int session_main(int spec_fd, int ready_fd)
 		(void)control_send(ready_fd, CONTROL_ERROR, r, err.text, strlen(err.text), false);
 		return 1;
 	}
+	if (spec_copy_get(spec)->debug)
+		log_set_level(LOG_LEVEL_DEBUG);
 	return serve(spec_copy_get(spec), ready_fd);
 }

@@ -64,6 +64,7 @@ static void answer_status(struct caller *c)
 	jsonw_key_i64(&w, "timeout", left > 0 ? left / 1000 : 0);
 	jsonw_key_string(&w, "state", state_names[b->state]);
 	jsonw_key_u64(&w, "clients", b->nr_active);
+	jsonw_key_string(&w, "jail", b->spec->reduced_jail ? "reduced" : "strict");
 	jsonw_key(&w, "disks");
 	jsonw_array_begin(&w);
 	for (size_t i = 0; i < b->spec->nr_disks; i++)

@@ -99,6 +99,7 @@ int fill_new(unsigned int nr_threads, struct fill **ret, struct err *err)
 	(void)pthread_mutex_init(&f->lock, NULL);
 	(void)pthread_cond_init(&f->more, NULL);
 	(void)sigfillset(&all);
+	(void)sigdelset(&all, SIGSYS);	/* so that a forbidden call is told (host/confine) */
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	while (r == 0 && f->nr_threads < nr_threads && f->nr_threads < FILL_THREADS_MAX) {
 		r = -pthread_create(&f->threads[f->nr_threads], NULL, worker, f);

@@ -24,6 +24,8 @@
 
 struct crypt_key;
 
+enum session_accel { SESSION_ACCEL_AUTO, SESSION_ACCEL_KVM, SESSION_ACCEL_TCG };	/* auto: PLUCK_ACCEL, else KVM if it works */
+
 struct session_disk {
 	const char *name;	/* what paths begin with, without ".img.fidx" */
 	const char *file;	/* --disk: the raw file */
@@ -40,6 +42,11 @@ struct session_spec {
 	size_t nr_disks;
 	uint32_t memory_mib;	/* 0: default */
 	uint32_t idle_timeout_s;	/* 0: default 600 */
+	/* What follows is for a session that is started; one that runs stays as it is. */
+	enum session_accel accel;
+	bool reduced_jail;	/* QEMU without namespaces (host/vm/jail.h) */
+	bool debug;		/* the session logs at debug level */
+	bool no_start;		/* -EHOSTDOWN in place of a start: the caller can start no program any more */
 };
 
 struct session_conn {

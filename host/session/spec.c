@@ -221,9 +221,10 @@ char *spec_to_json(const struct session_spec *spec)
 		(void)json_array_append_new(disks, json_pack("{s:o,s:o,s:o}", "name", bytes(d->name), "file",
 							   bytes(file ? file : d->file), "archive", bytes(d->archive)));
 	}
-	j = json_pack("{s:o,s:o,s:o,s:o,s:I,s:I}", "repository", bytes(repo ? repo : spec->repository), "ns",
+	j = json_pack("{s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:I,s:I}", "repository", bytes(repo ? repo : spec->repository), "ns",
 		bytes(spec->ns), "snapshot", bytes(spec->snapshot), "disks", disks, "memory",
-		(json_int_t)spec->memory_mib, "idle", (json_int_t)spec->idle_timeout_s);
+		(json_int_t)spec->memory_mib, "idle", (json_int_t)spec->idle_timeout_s, "accel", (json_int_t)spec->accel,
+		"reduced", (json_int_t)spec->reduced_jail, "debug", (json_int_t)spec->debug);
 	text = j ? json_dumps(j, JSON_COMPACT) : NULL;
 	json_decref(j);
 	return text;
@@ -242,13 +243,18 @@ static int take_number(json_t *j, const char *key, uint32_t *ret)
 static int take_all(struct spec_copy *c, json_t *j, json_t *store)
 {
 	json_t *disks = json_object_get(j, "disks");
+	uint32_t accel, reduced, debug;
 
 	if (!json_is_array(disks) || json_array_size(disks) > SESSION_DISKS_MAX ||
 		take_number(j, "memory", &c->spec.memory_mib) < 0 ||
-		take_number(j, "idle", &c->spec.idle_timeout_s) < 0 ||
+		take_number(j, "idle", &c->spec.idle_timeout_s) < 0 || take_number(j, "accel", &accel) < 0 ||
+		take_number(j, "reduced", &reduced) < 0 || take_number(j, "debug", &debug) < 0 ||
 		unbytes(j, "repository", store, &c->spec.repository) < 0 || unbytes(j, "ns", store, &c->spec.ns) < 0 ||
 		unbytes(j, "snapshot", store, &c->spec.snapshot) < 0)
 		return -EBADMSG;
+	c->spec.accel = (enum session_accel)accel;
+	c->spec.reduced_jail = reduced;
+	c->spec.debug = debug;
 	c->spec.disks = c->disks;
 	c->spec.nr_disks = json_array_size(disks);
 	for (size_t i = 0; i < c->spec.nr_disks; i++) {

@@ -216,13 +216,16 @@ static int connect_living(int dir, const char *hash, struct err *err)
 static int attempt(int dir, const char *hash, const struct session_spec *spec, session_progress_fn *progress, void *arg,
 		   struct session_conn *ret, struct err *err)
 {
-	int lock = state_lock(dir, hash, "start", true);
+	/* Who cannot start needs no lock, and may have no right to make one. */
+	int lock = spec->no_start ? -1 : state_lock(dir, hash, "start", true);
 	CLEANUP_CLOSE int fd = -1;
 	int r;
 
-	if (lock < 0)
+	if (lock < 0 && !spec->no_start)
 		return err_set(err, lock, "lock of the session");
 	fd = connect_living(dir, hash, err);
+	if (fd == -ENOENT && spec->no_start)
+		return err_text(err, -EHOSTDOWN, "the session has ended");
 	if (fd == -ENOENT) {
 		state_remove_stale(dir, hash);
 		fd = spawn(spec, err);

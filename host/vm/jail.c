@@ -324,15 +324,28 @@ int jail_start(const struct jail *j, pid_t *ret, struct err *err)
 	return j->reduced ? start_reduced(j, &s, ret, err) : start_strict(j, &s, ret, err);
 }
 
+/* Return: the number in the file; -1 if there is none. */
+static long read_setting(const char *path)
+{
+	CLEANUP_FILE FILE *f = fopen(path, "re");
+	long v;
+
+	return f && fscanf(f, "%ld", &v) == 1 ? v : -1;
+}
+
 const char *jail_hint(const char *text)
 {
 	if (!strstr(text, "bwrap:"))
 		return "";
-	if (access("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", F_OK) == 0)
-		return "this host may forbid user namespaces: see sysctl kernel.apparmor_restrict_unprivileged_userns, "
-		       "or give bwrap an AppArmor profile that allows userns";
-	if (access("/proc/sys/kernel/unprivileged_userns_clone", F_OK) == 0)
-		return "this host may forbid user namespaces: see sysctl kernel.unprivileged_userns_clone";
-	return "this host may forbid user namespaces: see sysctl user.max_user_namespaces, and in a container its "
-	       "seccomp profile";
+	if (read_setting("/proc/sys/user/max_user_namespaces") == 0)
+		return "this host forbids user namespaces: sysctl user.max_user_namespaces is 0 "
+		       "(--jail reduced does without, and is weaker)";
+	if (read_setting("/proc/sys/kernel/unprivileged_userns_clone") == 0)
+		return "this host forbids user namespaces: sysctl kernel.unprivileged_userns_clone is 0 "
+		       "(--jail reduced does without, and is weaker)";
+	if (read_setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1)
+		return "this host may forbid user namespaces: sysctl kernel.apparmor_restrict_unprivileged_userns is 1; "
+		       "give bwrap an AppArmor profile that allows userns (--jail reduced does without, and is weaker)";
+	return "this host may forbid user namespaces: in a container its seccomp profile may "
+	       "(--jail reduced does without, and is weaker)";
 }

@@ -30,12 +30,12 @@ class Bait:
     """What the probe is after, on the host: a readable file, a listening socket (two kinds), a process of the jail's user."""
 
     def __init__(self, scratch, uid, who):
-        self.secret = scratch.join("secret-" + who)
+        self.secret = scratch.join("secret-" + who.replace(" ", "-"))
         with open(self.secret, "w", encoding="ascii") as f:
             f.write("secret\n")
         os.chmod(self.secret, 0o666)
         self.socket = socket.socket(socket.AF_UNIX)
-        self.path = scratch.join("socket-" + who)
+        self.path = scratch.join("socket-" + who.replace(" ", "-"))
         self.socket.bind(self.path)
         os.chmod(self.path, 0o777)
         self.socket.listen(8)
@@ -132,16 +132,100 @@ def make_disk(scratch):
     return path
 
 
+def status_of(pid):
+    with open("/proc/%d/status" % pid, encoding="utf-8") as f:
+        return dict(line.split(":\t", 1) for line in f.read().splitlines() if ":\t" in line)
+
+
+def core_limit(pid):
+    with open("/proc/%d/limits" % pid, encoding="utf-8") as f:
+        return re.search(r"^Max core file size +(\S+) +(\S+)", f.read(), re.M).groups()
+
+
+def check_processes(tap, pluck, disk, who):
+    """Filters, dumps and modes of the processes of a session that serves."""
+    r = pluck.run("list", "--disk", "a=" + disk, "a/raw")
+    pids = pluck.session_pids()
+    if not tap.ok(r.code == 0 and pids, "%s: a session for the look at its processes" % who, r):
+        return
+    everyone = roles(pids[0])
+    tap.equal(sorted(everyone), ["device", "qemu", "session"], "%s: all its processes are there" % who)
+    for role, pid in sorted(everyone.items()):
+        status = status_of(pid)
+        want = ("0", "1") if SANITIZED and role != "qemu" else ("2", "1")
+        if SANITIZED and role == "session":
+            want = ("0", "0")
+        tap.equal((status["Seccomp"].strip(), status["NoNewPrivs"].strip()), want, "%s: filter and no_new_privs of the %s" % (who, role))
+        tap.equal(status["CapEff"].strip() if role == "qemu" else "0" * 16, "0" * 16, "%s: QEMU has no capabilities" % who)
+        tap.equal(core_limit(pid), ("0", "0"), "%s: no core of the %s" % (who, role))
+        if role == "session" or (role == "device" and not SANITIZED):
+            tap.equal(os.stat("/proc/%d/mem" % pid).st_uid, 0, "%s: the %s is not dumpable" % (who, role))
+        if role == "session":
+            tap.equal(status["Umask"].strip(), "0077", "%s: umask of the session" % who)
+    tap.ok(b'"jail":"strict"' in pluck.run("status").out, "%s: status shows the jail" % who)
+
+
+def check_options(tap, pluck, disk):
+    pluck.stop()
+    r = pluck.run("list", "--disk", "a=" + disk, "--jail", "strict", "--accel", "tcg", "--log-level", "err", "a/raw")
+    tap.ok(r.code == 0 and not r.err, "--jail strict --accel tcg --log-level err", r)
+    pluck.stop()
+    r = pluck.run("extract", "--disk", "a=" + disk, "--jail", "reduced", "a/raw/etc", "-")
+    tap.ok(r.code == 0 and r.out and b"the jail is reduced" in r.err, "--jail reduced works and says what it is", r)
+    tap.ok(b'"jail":"reduced"' in pluck.run("status").out, "status shows the reduced jail")
+    pids = pluck.session_pids()
+    qemu = roles(pids[0]).get("qemu") if pids else None
+    status = status_of(qemu) if qemu else {}
+    tap.ok(status.get("Seccomp", "").strip() == "2" and status["NoNewPrivs"].strip() == "1", "QEMU in it has filter and no_new_privs", status)
+    if qemu:
+        tap.ok(os.geteuid() != 0 or status["Uid"].split()[0] != "0", "QEMU in it is not root", status["Uid"])
+    pluck.stop()
+    r = pluck.run("list", "--disk", "a=" + disk, "--jail", "none", "a/raw")
+    tap.equal(r.code, 2, "there is no --jail none", r)
+
+
+def check_no_namespaces(tap, scratch, disk):
+    """A host that forbids user namespaces: a namespace whose own limit is 0."""
+    shell = ["unshare", "-U", "-r", "sh", "-c", 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"', "sh"]
+    if subprocess.run(shell + ["true"], stderr=subprocess.DEVNULL, check=False).returncode:
+        tap.skip("a host without user namespaces", "cannot make one here")
+        return
+    with Pluck(scratch, "run-without", prefix=shell) as pluck:
+        r = pluck.run("list", "--disk", "a=" + disk, "a/raw")
+        tap.ok(r.code not in (0, "timeout") and b"user.max_user_namespaces" in r.err and b"--jail reduced" in r.err,
+               "without user namespaces it names the setting and the way out", r)
+        r = pluck.run("list", "--disk", "a=" + disk, "--jail", "reduced", "a/raw")
+        tap.ok(r.code == 0 and b"etc" in r.out, "--jail reduced works there", r)
+
+
+def check_target(tap, pluck, scratch, disk):
+    """Landlock and filter of the command are no hindrance: hard links across directories, several paths, a session started anew."""
+    target = scratch.join("target")
+    r = pluck.run("extract", "--disk", "a=" + disk, "--path", "a/raw/etc", "--path", "a/raw/data", target)
+    tap.ok(r.code == 0 and os.path.isdir(os.path.join(target, "etc")) and os.path.isdir(os.path.join(target, "data")),
+           "several paths into one directory", r)
+
+
 with Tap() as tap, Scratch() as scratch:
     disk = make_disk(scratch)
     is_root = os.geteuid() == 0
+    user = NOBODY if is_root else os.geteuid()
+    name = "root" if is_root else "user"
     cache = scratch.new_dir("cache")
     os.chmod(cache, 0o777)
+    reduced = ("--jail", "reduced")
     with Pluck(scratch, env={"XDG_CACHE_HOME": scratch.new_dir("cache-own")}) as pluck:
-        check_jail(tap, scratch, disk, "root" if is_root else "user", pluck, NOBODY if is_root else os.geteuid())
+        check_jail(tap, scratch, disk, name, pluck, user)
+        check_jail(tap, scratch, disk, name + " reduced", pluck, user, reduced)
+        check_processes(tap, pluck, disk, name)
+        check_target(tap, pluck, scratch, disk)
+        check_options(tap, pluck, disk)
+    check_no_namespaces(tap, scratch, disk)
     if is_root and shutil.which("setpriv"):
         prefix = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
         with Pluck(scratch, "run-user", prefix=prefix, program=user_copy(scratch), owner=NOBODY, env={"XDG_CACHE_HOME": cache}) as pluck:
             check_jail(tap, scratch, disk, "user", pluck, NOBODY)
+            check_jail(tap, scratch, disk, "user reduced", pluck, NOBODY, reduced)
+            check_processes(tap, pluck, disk, "user")
     else:
         tap.skip("as an ordinary user", "needs root and setpriv")
