@@ -425,6 +425,19 @@ static uint64_t range_end(const struct access_ref *ref, uint64_t limit)
 	return ref->size < limit - ref->pos ? ref->pos + ref->size : limit;
 }
 
+/* Do its items fill the range of the member? (A directory's end is checked when it is opened.) */
+static bool fills(const struct access *a, const struct access_member *m)
+{
+	switch (m->entry.kind) {
+	case PXAR_KIND_DIR:
+		return true;
+	case PXAR_KIND_FILE:
+		return a->split || m->entry.size == m->end - m->body;
+	default:
+		return m->body == m->end;
+	}
+}
+
 /* Reads a member and checks that its range is its own. */
 static int read_ref(struct access *a, const struct access_ref *ref, uint64_t limit, struct access_member *ret,
 		    struct err *err)
@@ -435,6 +448,8 @@ static int read_ref(struct access *a, const struct access_ref *ref, uint64_t lim
 		return r;
 	if (ref->size > limit - ref->pos && !(a->split && ret->entry.kind == PXAR_KIND_FILE))
 		return items_bad(err, ref->pos, "member goes past the end of its directory, or into the next one");
+	if (!fills(a, ret))
+		return items_bad(err, ret->body, "bytes between members");
 	return 0;
 }
 

@@ -36,6 +36,9 @@ struct stream {
 	pthread_mutex_t lock;
 	pthread_cond_t loaded, work;
 	size_t last;			/* chunk read last, SIZE_MAX at first */
+	size_t bad;			/* chunk that failed last, SIZE_MAX if none: it is not tried again */
+	int bad_code;
+	struct err bad_why;
 	size_t ahead, ahead_end;
 	pthread_t worker[WORKERS];
 	unsigned int nr_workers;
@@ -189,6 +192,7 @@ static void plan_ahead(struct stream *st, size_t i)
 /* Chunk @i, ready and in use. The lock is held. */
 static int slot_get(struct stream *st, size_t i, struct slot **ret, struct err *err)
 {
+	struct err why = ERR_INIT;
 	struct slot *s;
 	int r;
 
@@ -201,14 +205,22 @@ static int slot_get(struct stream *st, size_t i, struct slot **ret, struct err *
 		*ret = s;
 		return 0;
 	}
+	if (i == st->bad)
+		return err_text(err, st->bad_code, "%s", st->bad_why.text);
 	(void)make_room(st, chunks_len(st->chunks, i));
 	s = slot_new(st, i, chunks_len(st->chunks, i));
 	if (!s)
 		return err_set(err, -ENOMEM, "read archive");
-	r = slot_load(st, s, err);
-	if (r == 0)
-		*ret = s;
-	return r;
+	r = slot_load(st, s, &why);
+	if (r == -EIO || r == -EBADMSG) {
+		st->bad = i;
+		st->bad_code = r;
+		st->bad_why = why;
+	}
+	if (r < 0)
+		return err_text(err, r, "%s", why.text);
+	*ret = s;
+	return 0;
 }
 
 static int read_part(struct stream *st, size_t i, size_t at, void *p, size_t n, struct err *err)
@@ -289,7 +301,7 @@ int stream_open(struct chunks *c, size_t cache_bytes, struct source **ret, struc
 	st->src = (struct source){ .ops = &stream_ops, .size_bytes = c->size_bytes, .unit_bytes = 1u << 20, .raw_fd = -1 };
 	st->chunks = c;
 	st->limit = cache_bytes;
-	st->last = SIZE_MAX;
+	st->last = st->bad = SIZE_MAX;
 	st->lru.prev = st->lru.next = &st->lru;
 	(void)pthread_mutex_init(&st->lock, NULL);
 	(void)pthread_cond_init(&st->loaded, NULL);

@@ -15,6 +15,7 @@
 
 #define OPEN_MEMBERS_MAX ((uint64_t)8 << 20)	/* of all open directories */
 #define LINKS_MAX ((size_t)8 << 20)
+#define PIECE ((size_t)4096)	/* what is given up around data that cannot be read */
 
 struct tree_level {
 	struct access_dir dir;
@@ -349,6 +350,10 @@ static ssize_t read_data(struct tree *t, void *p, size_t n, struct err *err)
 	if (n > left)
 		n = (size_t)left;
 	r = access_read(t->a, t->data, p, n, t->data_off, &why);
+	if (r < 0 && n > PIECE) {	/* what is good in it is wanted */
+		n = PIECE;
+		r = access_read(t->a, t->data, p, n, t->data_off, &why);
+	}
 	if (is_fatal(r))
 		return err_text(err, r, "%s", why.text);
 	if (r < 0) {

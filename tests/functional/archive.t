@@ -1,0 +1,307 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# File archives of a datastore, read without a VM: listings, metadata, extraction, damage. All in 2 GiB of address space.
+import base64
+import hashlib
+import io
+import json
+import os
+import random
+import stat
+import subprocess
+import sys
+import tarfile
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import pxar_store as P
+from program import Pluck, Scratch
+from tap import Tap, test_data
+
+DIR, FILE, LINK = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o640, stat.S_IFLNK | 0o777
+BIG = random.Random(7).randbytes(300000)
+
+
+def make_tree():
+    return [
+        P.Node(b"", DIR, mtime=(1600000000, 1)),
+        P.Node(b"big", FILE, BIG, mtime=(-1, 750000000)),
+        P.Node(b"dir", stat.S_IFDIR | 0o750, mtime=(1500000000, 999999999)),
+        P.Node(b"a", FILE, b"contents of a", xattrs={b"user.k": b"v\0w"}),
+        P.Node(b"b", FILE, link=b"dir/a"),
+        P.Node(b"sub", DIR), P.Node(b"deep", FILE, b"deep"), P.Node(b"up", FILE, link=b"dir/a"), None,
+        P.Node(b"sym", LINK, target=b"../nowhere"),
+        None,
+        P.Node(b"empty", DIR), None,
+        P.Node(b"hard", FILE, link=b"dir/a"),
+        P.Node(b"hard2", FILE, link=b"dir/a"),
+        P.Node(b"n\xffame\n", FILE, b"odd"),
+        P.Node(b"pipe", stat.S_IFIFO | 0o600),
+        None,
+    ]
+
+
+def paths_of(tree):
+    """{path: node} without the root."""
+    found, path = {}, []
+    for node in tree[1:]:
+        if node is None:
+            path = path[:-1]
+            continue
+        found[b"/".join(path + [node.name])] = node
+        if stat.S_ISDIR(node.mode):
+            path = path + [node.name]
+    return found
+
+
+def make_store(scratch):
+    """Return: store, snapshot, digests of the chunks of the unified archive and of the payload stream."""
+    store, tree = scratch.join("store"), make_tree()
+    P.make_store(store)
+    snap = P.Snapshot(store, "host", "h", 1700000000, "2023-11-14T22:13:20Z")
+    unified = snap.add_stream("one.pxar.didx", P.encode(tree)[0])
+    meta, payload = P.encode(tree, split=True)
+    payload = snap.add_stream("two.ppxar.didx", payload)
+    snap.add_stream("two.mpxar.didx", meta)
+    snap.add_stream("catalog.pcat1.didx", P.catalog({"one.pxar.didx": tree}))
+    return store, snap.finish(), unified, payload
+
+
+def listing(pluck, source, path, *options):
+    r = pluck.run("list", *source, *options, "--output-format", "jsonl", path)
+    return r, [json.loads(line) for line in r.out.splitlines()]
+
+
+def b64(s):
+    return base64.b64decode(s)
+
+
+def check_listing(tap, pluck, source):
+    r = pluck.run("list", *source, "--output-format", "json", "/")
+    tap.equal([(e["text"], e["type"], e["leaf"]) for e in json.loads(r.out)],
+              [("one.pxar.didx", "d", False), ("two.mpxar.didx", "d", False)], "/ lists the archives in the manifest's order", r)
+    want = paths_of(make_tree())
+    for archive, asked in (("one.pxar.didx", "one.pxar.didx"), ("one.pxar.didx", "/one.pxar"), ("one.pxar.didx", "one"),
+                           ("two.mpxar.didx", "two.pxar.didx"), ("two.mpxar.didx", "two.ppxar.didx"), ("two.mpxar.didx", "two")):
+        r, seen = listing(pluck, source, asked, "--recursive")
+        paths = {b64(e["filepath"])[len(archive) + 1:]: e for e in seen}
+        tap.ok(r.code == 0 and set(paths) == set(want), "%s: everything is listed" % asked, r, sorted(paths))
+    bad = []
+    for path, node in want.items():
+        e, of = paths[path], want[node.link] if node.link is not None else node
+        kind = "h" if node.link is not None else {DIR: "d", stat.S_IFDIR | 0o750: "d", LINK: "l", FILE: "f"}.get(node.mode, "p")
+        if (e["type"], e["mode"], e["mtime-ns"]) != (kind, of.mode, of.mtime[0] * 10**9 + of.mtime[1]):
+            bad.append((path, e))
+        if stat.S_ISREG(of.mode) and e["size"] != len(of.data):
+            bad.append((path, e))
+        target = node.link if node.link is not None else node.target
+        if (b64(e["target"]) if "target" in e else None) != target:
+            bad.append((path, e))
+    tap.ok(not bad, "kinds, modes, times, sizes and targets are right", *bad)
+    r, one = listing(pluck, source, "one/dir")
+    tap.equal(sorted(e["text"] for e in one), ["a", "b", "sub", "sym"], "one directory", r)
+    again = pluck.json("list", *source, "--base64", "--output-format", "json", one[0]["filepath"])
+    tap.ok(again is not None, "a filepath can be passed back", again)
+    texts = [pluck.run("list", *source, p).out.decode() for p in ("one/dir", "two/dir")]
+    tap.ok(all(" a " in t and "13" in t for t in texts), "text with and without a catalog", *texts)
+    text = pluck.run("list", *source, "--recursive", "one").out.decode()
+    tap.ok("dir/sub/deep" in text and "\\xff" in text, "recursive text out of the catalog, escaped", text)
+    for path, code in (("one/nope", 3), ("two/dir/nope/x", 3), ("one/big/x", 3), ("none.pxar.didx", 3), ("two/dir/../x", 2)):
+        for command in ("list", "stat"):
+            r = pluck.run(command, *source, path)
+            tap.ok(r.code == code and r.err, "%s %s: exit code %d" % (command, path, code), r)
+
+
+def check_stat(tap, pluck, source):
+    for archive in "one", "two":
+        o = pluck.json("stat", *source, archive + "/dir/a", "--output-format", "json")
+        tap.ok(o["type"] == "f" and o["size"] == 13 and o["mode"] == FILE and o["mtime-ns"] == 1700000000000000005 and
+               [(b64(x["name"]), b64(x["value"])) for x in o["xattrs"]] == [(b"user.k", b"v\0w")], "%s: stat of a file" % archive, o)
+        o = pluck.json("stat", *source, archive + "/hard", "--output-format", "json")
+        tap.ok(o["type"] == "h" and o["size"] == 13 and b64(o["target"]) == b"dir/a", "%s: stat of a hard link" % archive, o)
+        o = pluck.json("stat", *source, archive, "--output-format", "json")
+        tap.ok(o["type"] == "d" and o["mtime"] == 1600000000, "%s: stat of the root" % archive, o)
+
+
+def check_tree(tap, what, r, top, want, root=None):
+    """@want: {path below top: node}; a hard link's node has .link as a path below top."""
+    bad, inodes = [], {}
+    seen = {os.path.relpath(os.path.join(d, n), os.fsencode(top)) for d, dirs, files in os.walk(os.fsencode(top)) for n in dirs + files}
+    for path, node in want.items():
+        try:
+            st = os.lstat(os.path.join(os.fsencode(top), path))
+        except FileNotFoundError:
+            bad.append((path, "missing"))
+            continue
+        inodes[path] = st.st_ino
+        of = want.get(node.link, node) if node.link is not None else node
+        if node.link is not None and node.link in want and inodes.get(node.link) != st.st_ino:
+            bad.append((path, "not linked"))
+        if node.link is not None and node.link not in want:
+            continue
+        if (stat.S_IFMT(st.st_mode), st.st_mtime_ns) != (stat.S_IFMT(of.mode), of.mtime[0] * 10**9 + of.mtime[1]):
+            bad.append((path, oct(st.st_mode), st.st_mtime_ns))
+        if not stat.S_ISLNK(of.mode) and stat.S_IMODE(st.st_mode) != stat.S_IMODE(of.mode):
+            bad.append((path, oct(st.st_mode)))
+        full = os.path.join(os.fsencode(top), path)
+        if stat.S_ISREG(of.mode) and open(full, "rb").read() != of.data:
+            bad.append((path, "contents"))
+        if stat.S_ISLNK(of.mode) and os.readlink(full) != of.target:
+            bad.append((path, "target"))
+    if root is not None and os.stat(top).st_mtime_ns != root.mtime[0] * 10**9 + root.mtime[1]:
+        bad.append(("the target itself", os.stat(top).st_mtime_ns))
+    tap.ok(r.code == 0 and not bad and seen == set(want), what, r, *bad, *(seen ^ set(want)))
+
+
+def check_extract(tap, pluck, source, scratch):
+    tree = make_tree()
+    want = paths_of(tree)
+    for archive in "one", "two":
+        top = scratch.join("x-" + archive)
+        r = pluck.run("extract", *source, archive, top)
+        check_tree(tap, "%s: the whole archive, with the root's metadata" % archive, r, top, want, tree[0])
+        top = scratch.join("d-" + archive)
+        r = pluck.run("extract", *source, archive + "/dir", top)
+        check_tree(tap, "%s: a directory" % archive, r, top, {p: n for p, n in want.items() if p == b"dir" or p.startswith(b"dir/")})
+        top = scratch.join("s-" + archive)
+        r = pluck.run("extract", *source, archive + "/dir/sub", top)
+        up = os.path.join(top, "sub/up")
+        tap.ok(r.code == 0 and open(up, "rb").read() == b"contents of a", "%s: a link to something outside becomes the file" % archive, r)
+        top = scratch.join("f-" + archive)
+        r = pluck.run("extract", *source, "--path", archive + "/hard", "--path", archive + "/big", top)
+        tap.ok(r.code == 0 and open(os.path.join(top, "hard"), "rb").read() == b"contents of a" and
+               open(os.path.join(top, "big"), "rb").read() == BIG, "%s: single files, several paths" % archive, r)
+        for path, data in (("big", BIG), ("hard2", b"contents of a")):
+            r = pluck.run("extract", *source, archive + "/" + path, "-")
+            tap.ok(r.code == 0 and r.out == data, "%s/%s to standard output" % (archive, path), r)
+        r = pluck.run("extract", *source, archive + "/dir", "-", "--format", "plain")
+        tap.ok(r.code == 2 and not r.out, "%s: a directory has no contents" % archive, r)
+
+
+def check_streams(tap, pluck, source, scratch):
+    outs = [pluck.run("extract", *source, a, "-").out for a in ("one", "two")]
+    tar = tarfile.open(fileobj=io.BytesIO(outs[0]))
+    names = {os.fsencode(m.name) for m in tar.getmembers()} - {b"."}
+    tap.equal(names, set(paths_of(make_tree())), "a directory comes as tar")
+    tap.ok(outs[0] == outs[1], "both forms give the same tar")
+    outs = [pluck.run("extract", *source, a, "-", "--format", "pxar").out for a in ("one", "two")]
+    tap.ok(outs[0] == outs[1] == P.encode(make_tree())[0], "pxar of the whole unified archive is that archive itself")
+
+
+def check_damage(tap, pluck, scratch):
+    store, name, unified, payload = make_store(scratch)
+    source = ["--repository", store, name]
+    for archive, digests in (("one", unified), ("two", payload)):
+        lost = digests[30]	# within big
+        path = os.path.join(store, ".chunks", lost[:4], lost)
+        os.rename(path, path + ".away")
+        top = scratch.new_dir("damaged-" + archive)
+        r = pluck.run("extract", *source, archive, top)
+        there = sorted(os.listdir(top))
+        tap.ok(r.code == 5 and lost in r.text and "big" not in there and "hard" in there and len(there) == 6,
+               "%s: a lost chunk costs the file it is in, is named, exit code 5" % archive, r, there)
+        r = pluck.run("extract", *source, "--keep-partial", archive + "/big", top)
+        part = open(os.path.join(top, "big.partial"), "rb").read()
+        tap.ok(r.code == 5 and len(part) == len(BIG) and part[:100000] == BIG[:100000] and part[-100000:] == BIG[-100000:],
+               "%s: --keep-partial keeps what could be read, on both sides" % archive, r)
+        for form in "plain", "pxar":
+            r = pluck.run("extract", *source, archive + "/big", "-", "--format", form)
+            tap.ok(r.code == 5 and lost in r.text and len(r.out) < len(BIG), "%s: %s breaks off with exit code 5" % (archive, form), r)
+        r = pluck.run("extract", *source, archive + "/big", "-", "--format", "tar")
+        tap.ok(r.code == 5 and lost in r.text, "%s: so does tar" % archive, r)
+        with open(path, "wb") as f:
+            P.write_blob(path, b"x" * 4096)
+        r = pluck.run("extract", *source, archive + "/big", scratch.new_dir("swapped"))
+        tap.ok(r.code == 5 and lost in r.text, "%s: a chunk with other contents is not believed" % archive, r)
+        os.rename(path + ".away", path)
+
+
+def check_foreign_catalog(tap, pluck, scratch):
+    """A catalog that does not know the archive, and one that is none."""
+    store = scratch.join("foreign")
+    P.make_store(store)
+    for i, catalog in enumerate((P.catalog({}), P.catalog({"other.pxar.didx": make_tree()}), b"no catalog at all, just bytes")):
+        snap = P.Snapshot(store, "host", "h", 1700000000 + i, "2023-11-14T22:13:2%dZ" % i)
+        snap.add_stream("one.pxar.didx", P.encode(make_tree())[0])
+        snap.add_stream("catalog.pcat1.didx", catalog)
+        r = pluck.run("list", "--repository", store, snap.finish(), "one")
+        tap.ok(r.code == 0 and b" big " in r.out and b" empty " in r.out, "a catalog of no use (%d): listed from the archive" % i, r)
+
+
+def lines_of(path):
+    return [json.loads(line) for line in subprocess.run(["zstd", "-dcq", path], stdout=subprocess.PIPE, check=True).stdout.splitlines()]
+
+
+def same_entry(mine, theirs):
+    keys = ["filepath", "text", "type", "leaf"] + (["size", "mtime"] if theirs["type"] == "f" else [])
+    differ = [k for k in keys if mine.get(k) != theirs.get(k)]
+    return not differ or (differ == ["mtime"] and theirs["mtime"] <= 0 and mine["mtime"] - theirs["mtime"] == -1)
+
+
+def check_official(tap, pluck, scratch, golden):
+    """What the official program lists, and contents by the manifests."""
+    for name in "stores/plain", "expect/plain":
+        place = scratch.new_dir(os.path.dirname(name))
+        with subprocess.Popen(["zstd", "-dcq", "--long=27", os.path.join(golden, name + ".tar.zst")], stdout=subprocess.PIPE) as z:
+            subprocess.run(["tar", "-x", "-C", place, "--no-same-owner"], stdin=z.stdout, check=True)
+    store, expect, nr, bad = scratch.join("stores/plain"), scratch.join("expect/plain"), 0, []
+    for name in sorted(os.listdir(expect)):
+        where = os.path.join(expect, name)
+        if not os.path.isdir(where) or not name.startswith("root,host") or "rotten,2024-01-01" in name:
+            continue
+        kind, ident, time = name.split(",")[1:]
+        source = ["--repository", store, "%s/%s/%s:%s:%s" % (kind, ident, time[:13], time[13:15], time[15:])]
+        pairs = []
+        for f in sorted(os.listdir(where)):
+            if f.endswith(".json") and f.startswith("fr-") and f != "fr-root.json":
+                pairs.append((base64.b64encode(f[3:-5].encode() + b".didx").decode(), open(os.path.join(where, f), encoding="utf-8").read()))
+            elif f.endswith(".dirs"):
+                lines = open(os.path.join(where, f), encoding="utf-8").read().splitlines()
+                pairs += list(zip(lines[0::2], lines[1::2]))[:12]
+        for path, text in pairs:
+            theirs = json.loads(text) if text.strip() else {}
+            if isinstance(theirs, dict):
+                continue
+            r = pluck.run("list", *source, "--base64", "--output-format", "json", path)
+            mine = {e["filepath"]: e for e in (json.loads(r.out) if r.code == 0 else [])}
+            nr += 1
+            if len(mine) != len(theirs) or not all(same_entry(mine.get(e["filepath"], {}), e) for e in theirs):
+                bad.append((name, path, r))
+    tap.ok(nr > 50 and not bad, "%d directories are listed as the official program lists them" % nr, nr, *bad[:3])
+    check_contents(tap, pluck, scratch, golden, store)
+
+
+def check_contents(tap, pluck, scratch, golden, store):
+    for snap, archive, tree in (("host/legacy/2024-01-02T00:00:00Z", "types.pxar.didx", "T1b"),
+                                ("host/meta/2024-01-03T00:00:00Z", "data.mpxar.didx", "T3b-meta"),
+                                ("host/meta/2024-01-02T00:00:00Z", "many.mpxar.didx", "T2")):
+        top, bad = scratch.new_dir("official"), []
+        r = pluck.run("extract", "--repository", store, snap, archive, top, "--quiet")
+        for line in lines_of(os.path.join(golden, "trees", tree + ".jsonl.zst")):
+            path = os.path.join(os.fsencode(top), b64(line["p"]))
+            if line["t"] == "f" and not line.get("ex"):
+                try:
+                    with open(path, "rb") as f:
+                        if hashlib.sha256(f.read()).hexdigest() != line["h"]:
+                            bad.append(path)
+                except OSError as e:
+                    bad.append(e)
+        tap.ok(r.code in (0, 1) and not bad, "%s of %s: contents of every file" % (archive, snap), r, *bad[:5])
+
+
+with Tap() as tap, Scratch() as scratch, Pluck(scratch, prefix=["prlimit", "--as=2147483648"]) as pluck:
+    where, name, _, _ = make_store(scratch)
+    main = ["--repository", where, name]
+    check_listing(tap, pluck, main)
+    check_stat(tap, pluck, main)
+    check_extract(tap, pluck, main, scratch)
+    check_streams(tap, pluck, main, scratch)
+    os.rename(where, where + ".done")
+    check_damage(tap, pluck, scratch)
+    check_foreign_catalog(tap, pluck, scratch)
+    golden = test_data("PLUCK_GOLDEN", "golden")
+    if golden is None:
+        tap.skip("archives of the official tools", "no golden data ($PLUCK_GOLDEN)")
+    else:
+        check_official(tap, pluck, scratch, golden)
+    tap.equal(pluck.session_pids(), [], "no session was started for any of this")
