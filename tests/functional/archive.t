@@ -256,7 +256,7 @@ def check_official(tap, pluck, scratch, golden):
             if f.endswith(".json") and f.startswith("fr-") and f != "fr-root.json":
                 pairs.append((base64.b64encode(f[3:-5].encode() + b".didx").decode(), open(os.path.join(where, f), encoding="utf-8").read()))
             elif f.endswith(".dirs"):
-                lines = open(os.path.join(where, f), encoding="utf-8").read().splitlines()
+                lines = [x for x in open(os.path.join(where, f), encoding="utf-8").read().splitlines() if x.strip()]
                 pairs += list(zip(lines[0::2], lines[1::2]))[:12]
         for path, text in pairs:
             theirs = json.loads(text) if text.strip() else {}
