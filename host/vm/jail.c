@@ -176,9 +176,11 @@ struct step {
 /* What it cannot exceed. bubblewrap is small enough to run under the same. */
 static bool set_limits(const struct jail *j, const struct step *s)
 {
-	return limit(RLIMIT_CORE, 0) == 0 && limit(RLIMIT_NOFILE, JAIL_NOFILE) == 0 && limit(RLIMIT_FSIZE, JAIL_FILE_BYTES) == 0 &&
-	       limit(RLIMIT_MEMLOCK, 0) == 0 && limit(RLIMIT_MSGQUEUE, 0) == 0 && limit(RLIMIT_NPROC, s->max_tasks) == 0 &&
-	       limit(RLIMIT_AS, ((rlim_t)j->memory_mib + JAIL_ADDRESS_MIB) << 20) == 0;
+	const rlim_t address = ((rlim_t)j->memory_mib + JAIL_ADDRESS_MIB) << 20;
+
+	return limit(RLIMIT_CORE, 0) == 0 && limit(RLIMIT_NOFILE, JAIL_NOFILE) == 0 &&
+	       limit(RLIMIT_FSIZE, JAIL_FILE_BYTES) == 0 && limit(RLIMIT_MEMLOCK, 0) == 0 &&
+	       limit(RLIMIT_MSGQUEUE, 0) == 0 && limit(RLIMIT_NPROC, s->max_tasks) == 0 && limit(RLIMIT_AS, address) == 0;
 }
 
 /* One thread forked and one thread is here, so that the filter may be made here, with our own pid. */
@@ -210,7 +212,8 @@ static void __attribute__((noreturn)) run_child(const struct jail *j, const stru
 	/* After the change of user, which resets it. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != s->parent)
 		_exit(126);
-	if (!set_limits(j, s) || (j->reduced && !enter_reduced(s)))
+	/* In this order: whatever makes the filter may need more address space than QEMU is to have. */
+	if ((j->reduced && !enter_reduced(s)) || !set_limits(j, s))
 		_exit(124);
 	(void)execve(s->program, s->argv, (char *const[]){ NULL });
 	_exit(127);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -25,6 +26,7 @@
 #include <cmocka.h>
 
 #include "host/confine/confine.h"
+#include "host/dev/sandbox.h"
 
 /* With sanitizers there are no filters. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -200,6 +202,45 @@ static void test_calls(void **state)
 	}
 }
 
+static void try_open(void)
+{
+	(void)!open("/dev/null", O_RDONLY);
+}
+
+static void try_unix(void)
+{
+	(void)!socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static void try_executable_memory(void)
+{
+	(void)mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+/* The device process has a list of what is allowed, and is killed without a word. */
+static void test_device(void **state)
+{
+	void (*const forbidden[])(void) = { try_open, try_unix, try_executable_memory, try_exec, try_fork, try_ptrace };
+
+	(void)state;
+	if (SANITIZED)
+		skip();
+	for (size_t i = 0; i < sizeof(forbidden) / sizeof(*forbidden); i++) {
+		pid_t pid = fork();
+		int status;
+
+		if (pid == 0) {
+			if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || sandbox_enter(NULL) < 0)
+				_exit(2);
+			forbidden[i]();
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), SIGSYS);
+	}
+}
+
 static bool can_make(int dir, const char *name)
 {
 	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -271,6 +312,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_device),
 		cmocka_unit_test(test_paths),
 	};
 
