@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The on-demand tools image: programs in the VM, and an installed copy of everything in another place.
+import os
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import images
+from images import MIB
+from program import Pluck, Scratch
+from tap import TOP, Tap
+
+
+def make_disk(scratch):
+    top = scratch.new_dir("tree")
+    images.put(top, "etc/motd", b"hello\n")
+    path = scratch.join("a.img")
+    images.make_ext4(path, 16 * MIB, top, "whole", label="tooldisk")
+    images.remove_tree(top)
+    return path
+
+
+def check_programs(tap, pluck, disk):
+    at = ("--disk", "a=" + disk)
+    r = pluck.run("run", *at, "--", "blkid", "-p", "/dev/vda")
+    tap.ok(r.code == 0 and b'LABEL="tooldisk"' in r.out, "a dynamic program of the image reads the disk", r, r.out)
+    r = pluck.run("run", *at, "--", "cat", "/mnt/vda/etc/motd")
+    tap.ok(r.code == 1 and b"No such file" in r.out, "nothing is mounted before it is asked for", r, r.out)
+    pluck.run("list", *at, "a/raw")
+    r = pluck.run("run", *at, "--", "cat", "/mnt/vda/etc/motd")
+    tap.ok(r.code == 0 and r.out == b"hello\n", "volumes appear in the image when they are mounted", r, r.out)
+    r = pluck.run("run", *at, "--", "sh", "-c", "echo out; echo err >&2; exit 7")
+    tap.ok(r.code == 7 and r.out == b"out\nerr\n", "output and exit status of a script", r, r.out)
+    r = pluck.run("run", *at, "--", "sh", "-c", "kill -9 $$")
+    tap.equal(r.code, 137, "death by a signal", r)
+    r = pluck.run("run", *at, "--", "no-such-program")
+    tap.equal(r.code, 127, "an unknown program", r)
+    r = pluck.run("run", *at, "--", "sh", "-c", "echo x >/dev/vda")
+    tap.ok(r.code != 0, "the disk cannot be written", r)
+    r = pluck.run("run", *at, "--", "sh", "-c", "echo x >/usr/x")
+    tap.ok(r.code != 0, "the image cannot be written", r)
+    r = pluck.run("run", *at, "--", "seq", "1", "400000")
+    tap.equal(r.out, b"".join(b"%d\n" % i for i in range(1, 400001)), "much output comes whole")
+    r = pluck.run("run", *at)
+    tap.equal(r.code, 2, "no program is wrong usage", r)
+
+
+def check_installed(tap, scratch, disk):
+    """make install below a directory, then from there, with nothing of the build tree beside it."""
+    dest = scratch.join("dest")
+    sanitized = os.environ.get("BUILD", "").endswith("/san")
+    r = subprocess.run(["make", "-s", "-C", TOP, "install", "DESTDIR=" + dest, "PREFIX=/opt/pluck"] + ["SAN=1"] * sanitized,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    tap.equal(r.returncode, 0, "make install", r.stdout.decode("utf-8", "replace"))
+    base = dest + "/opt/pluck"
+    for f in ("bin/pluck", "lib/pluck/vmlinux", "lib/pluck/initramfs.cpio", "lib/pluck/tools.img", "share/man/man1/pluck.1",
+              "share/bash-completion/completions/pluck", "share/zsh/site-functions/_pluck"):
+        tap.ok(os.path.isfile(os.path.join(base, f)), "installs " + f)
+    with Pluck(scratch, "installed", program=base + "/bin/pluck") as pluck:
+        r = pluck.run("list", "--disk", "a=" + disk, "a/raw/etc")
+        tap.ok(r.code == 0 and b"motd" in r.out, "the installed program finds its images", r)
+
+
+def main():
+    with Tap() as tap, Scratch() as scratch:
+        disk = make_disk(scratch)
+        with Pluck(scratch) as pluck:
+            check_programs(tap, pluck, disk)
+        check_installed(tap, scratch, disk)
+
+
+main()
