@@ -18,12 +18,14 @@
 #include <openssl/evp.h>
 
 #include "common/cleanup.h"
+#include "common/io.h"
 #include "common/pxar/decode.h"
 #include "host/archive/access.h"
 #include "host/archive/catalog.h"
 #include "host/archive/stream.h"
 #include "host/archive/tree.h"
 #include "host/source/store/digest.h"
+#include "host/source/store/key.h"
 #include "host/source/store/store.h"
 #include "tests/lib/archive_check.c"
 
@@ -469,7 +471,7 @@ static struct source *open_stream(struct snapshot *sn, const char *file, size_t 
 }
 
 /* One archive of a store, by what the contents file says of it. */
-static void check_stored(struct store *st, const json_t *o, const char *trees)
+static void check_stored(struct store *st, const json_t *o, const char *trees, const struct crypt_key *key)
 {
 	const char *tree = text(o, "tree"), *name = text(o, "snapshot"), *file = text(o, "file");
 	char payload[512], manifest[3 * PATH_MAX], ns[300] = "";
@@ -484,8 +486,10 @@ static void check_stored(struct store *st, const json_t *o, const char *trees)
 		(void)snprintf(ns + strlen(ns), sizeof(ns) - strlen(ns), "%s%.*s", *ns ? "/" : "", (int)n, name + 3);
 		name += 3 + n + 1;
 	}
-	if (!*tree || !strcmp(text(o, "crypt-mode"), "encrypt") || json_object_get(o, "missing-chunk") ||
-	    snapshot_open(st, ns, name, &sn, &err) < 0)
+	if (!*tree || json_object_get(o, "missing-chunk"))
+		return;
+	if (key ? snapshot_open_key(st, ns, name, key, &sn, &err) < 0 :
+	    !strcmp(text(o, "crypt-mode"), "encrypt") || snapshot_open(st, ns, name, &sn, &err) < 0)
 		return;
 	print_message("%s %s\n", name, file);
 	(void)snprintf(manifest, sizeof(manifest), "%s/%s/%s.jsonl.zst", golden, trees, tree);
@@ -501,7 +505,7 @@ static void check_stored(struct store *st, const json_t *o, const char *trees)
 	snapshot_close(sn);
 }
 
-static void check_store(const char *name, const char *contents, const char *trees)
+static void check_store(const char *name, const char *contents, const char *trees, const struct crypt_key *key)
 {
 	CLEANUP_FREE char *line = NULL;
 	char path[3 * PATH_MAX];
@@ -518,7 +522,7 @@ static void check_store(const char *name, const char *contents, const char *tree
 		json_t *o = json_loads(line, 0, NULL);
 
 		assert_non_null(o);
-		check_stored(st, o, trees);
+		check_stored(st, o, trees, key);
 		json_decref(o);
 	}
 	assert_int_equal(pclose(f), 0);
@@ -531,12 +535,32 @@ static void test_stores(void **state)
 	if (!have_golden())
 		return;
 	nr_members = 0;
-	check_store("plain", "stores", "trees");
-	check_store("server-0.8.9", "old/stores", "old/trees");
-	check_store("server-1.1.14", "old/stores", "old/trees");
-	check_store("server-4.2.3", "old/stores", "old/trees");
+	check_store("plain", "stores", "trees", NULL);
+	check_store("server-0.8.9", "old/stores", "old/trees", NULL);
+	check_store("server-1.1.14", "old/stores", "old/trees", NULL);
+	check_store("server-4.2.3", "old/stores", "old/trees", NULL);
 	print_message("%u members\n", nr_members);
 	assert_true(nr_members > 10000);
+}
+
+static void test_encrypted(void **state)
+{
+	CLEANUP_FREE char *json = NULL;
+	const unsigned int before = nr_members;
+	char path[2 * PATH_MAX];
+	struct crypt_key key;
+	size_t len;
+
+	(void)state;
+	if (!have_golden())
+		return;
+	run("cd %s && zstd -dcq --long=27 %s/stores/encrypted.tar.zst | tar xf - --no-same-owner", dir, golden);
+	(void)snprintf(path, sizeof(path), "%s/keys/scrypt.json", golden);
+	assert_int_equal(io_read_file(-1, path, KEY_FILE_MAX, &json, &len), 0);
+	assert_int_equal(key_load(json, len, "golden pass", 11, &key, NULL), 0);
+	check_store("encrypted", "stores", "trees", &key);
+	print_message("%u members\n", nr_members - before);
+	assert_true(nr_members - before > 1000);
 }
 
 /* A subtree: links within it stay, links out of it become files. */
@@ -573,6 +597,7 @@ int main(void)
 		cmocka_unit_test(test_bad_split),
 		cmocka_unit_test(test_subtree),
 		cmocka_unit_test(test_stores),
+		cmocka_unit_test(test_encrypted),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
