@@ -32,8 +32,8 @@ uint8_t *buf_reserve(struct buf *b, size_t n)
 		b->error = -E2BIG;
 		return NULL;
 	}
-	if (n > b->room - b->len) {
-		while (n > room - b->len)
+	if (!b->data || n > b->room - b->len) {
+		while (!room || n > room - b->len)
 			room = room ? room * 2 : 256;
 		p = realloc(b->data, room);
 		if (!p) {
