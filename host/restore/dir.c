@@ -89,6 +89,8 @@ static int enter_dir(struct to_dir *t, const struct pxar_entry *e, struct err *e
 	if (r < 0)
 		return err_set(err, r, "enter directory");
 	report_push(&t->rep, e->name);
+	if (buf_ok(&t->rep.path) < 0)
+		return err_set(err, buf_ok(&t->rep.path), "enter directory");
 	if (new)
 		t->rep.r->dirs++;
 	if (meta_lost) {

@@ -135,7 +135,9 @@ static void record_acl(struct buf *out, const struct pxar_entry *e, bool is_defa
 	if (mask != PXAR_ACL_NO_MASK || named)
 		acl_line(&b, "mask", "", mask != PXAR_ACL_NO_MASK ? mask : all);
 	acl_line(&b, "other", "", is_default ? e->acl_default.other : e->mode & 7);
-	if ((any || named) && buf_ok(&b) == 0)
+	if (buf_ok(&b) < 0)
+		out->error = buf_ok(&b);
+	else if (any || named)
 		record(out, is_default ? "SCHILY.acl.default" : "SCHILY.acl.access", b.data, b.len);
 }
 

@@ -177,7 +177,7 @@ static int put_dir(struct to_tar *t, const struct pxar_entry *e, struct err *err
 	t->rep.r->dirs += e->name_len > 0;
 	if (e->name_len)
 		report_push(&t->rep, e->name);
-	return r;
+	return r < 0 ? r : buf_ok(&t->rep.path) < 0 ? err_set(err, buf_ok(&t->rep.path), "tar") : 0;
 }
 
 static int on_entry(struct to_tar *t, const struct pxar_entry *e, struct err *err)
