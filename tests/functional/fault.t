@@ -1,0 +1,18 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Calls that fail (every 7th of each kind; functional/long/fault.t takes all), targets and surroundings that fail.
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from faults import Faults, check_surroundings, check_targets
+from program import Scratch
+from tap import Tap
+
+with Tap() as tap, Scratch() as scratch:
+    faults = Faults(tap, scratch, 7, 60)
+    faults.calls()
+    check_targets(tap, faults)
+    check_surroundings(tap, faults)
+    faults.rounds(20)
