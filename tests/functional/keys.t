@@ -193,6 +193,9 @@ def key_words(key):
     return [f(k) for k in (key, id_key) for f in (bytes, lambda k: k.hex().encode(), lambda k: k.hex().upper().encode(), base64.b64encode)]
 
 
+HUGE = 8 << 30	# a sanitizer's shadow of all memory: terabytes, and no data of ours
+
+
 def memory_of(pid, shared):
     """Mappings that can be read: private ones, or also shared."""
     with open("/proc/%d/maps" % pid, encoding="utf-8", errors="replace") as maps, open("/proc/%d/mem" % pid, "rb", buffering=0) as mem:
@@ -201,6 +204,8 @@ def memory_of(pid, shared):
             if "r" not in mode or "[v" in line or (mode[3] == "s" and not shared):
                 continue
             at, end = (int(x, 16) for x in span.split("-"))
+            if end - at > HUGE:
+                continue
             while at < end:
                 try:
                     mem.seek(at)
