@@ -15,11 +15,11 @@ _pluck()
 	--log-level) words='err warn info debug' ;;
 	--kdf) words='scrypt pbkdf2 none' ;;
 	--keyfile|--master-keyfile|--encrypted-keyfile) compopt -o default 2>/dev/null; return ;;
-	--disk|--repository|--paths-from) compopt -o default 2>/dev/null; return ;;
+	--disk|--repository|--paths-from|--payload-input) compopt -o default 2>/dev/null; return ;;
 	esac
 	if [ -z "$words" ]; then
 		if [ "$COMP_CWORD" -eq 1 ]; then
-			words='list extract stat disks run status stop backup snapshots datastore key version help'
+			words='list extract stat disks run status stop backup snapshots datastore pxar key version help'
 		elif [[ $cur == -* ]]; then
 			local vm='--repository --ns --disk --keyfile --keyfd --crypt-mode --require-signature --memory --jail --accel --log-level --idle-timeout --help'
 			case ${COMP_WORDS[1]} in
@@ -32,6 +32,7 @@ _pluck()
 			stop) words='--repository --ns --disk --all' ;;
 			backup) words='--repository --ns --backup-id --backup-type --backup-time --keyfile --keyfd --crypt-mode --quiet --output-format' ;;
 			snapshots) words='--repository --ns --output-format' ;;
+			pxar) words='list extract --payload-input --path --devices --output-format' ;;
 			key) words='--kdf --hint --subject --master-keyfile --encrypted-keyfile --output-format' ;;
 			version) words='--output-format' ;;
 			esac

@@ -2,12 +2,14 @@
 #include "host/cli/archive.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/log.h"
 #include "host/archive/stream.h"
 
 #define NAME_MAX_STORED 256
@@ -83,6 +85,33 @@ int archive_open(struct snapshot *sn, const char *stored, struct archive_file *r
 	return 0;
 }
 
+static int open_plain(const char *file, struct source **ret, struct err *err)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	char q[300];
+
+	if (fd < 0)
+		return err_set(err, -errno, "open '%s'", log_quote(file, strlen(file), q, sizeof(q)));
+	return source_open_raw(fd, ret, err);
+}
+
+int archive_open_plain(const char *meta, const char *payload, struct archive_file *ret, struct err *err)
+{
+	struct archive_file f = { 0 };
+	int r = open_plain(meta, &f.meta, err);
+
+	if (r == 0 && payload)
+		r = open_plain(payload, &f.payload, err);
+	if (r == 0)
+		r = access_open(f.meta, f.payload, &f.a, err);
+	if (r < 0) {
+		archive_close(&f);
+		return r;
+	}
+	*ret = f;
+	return 0;
+}
+
 void archive_close(struct archive_file *f)
 {
 	access_free(f->a);
@@ -139,26 +168,39 @@ static int open_contents(struct archive_stream *s, const char *inner, size_t len
 	return access_check_data(s->f.a, s->m, err);
 }
 
-int archive_stream_open(struct snapshot *sn, const char *stored, const char *inner, size_t inner_len,
-			enum archive_form form, tree_note_fn *note, void *arg, struct archive_stream **ret,
-			struct err *err)
+int archive_stream_of(struct archive_file *f, const char *inner, size_t inner_len, enum archive_form form,
+		      tree_note_fn *note, void *arg, struct archive_stream **ret, struct err *err)
 {
 	CLEANUP(archive_stream_closep) struct archive_stream *s = calloc(1, sizeof(*s));
 	int r;
 
-	if (!s)
+	if (!s) {
+		archive_close(f);
 		return err_set(err, -ENOMEM, "extract");
-	r = archive_open(sn, stored, &s->f, err);
-	if (r < 0)
-		return r;
+	}
+	s->f = *f;
+	*f = (struct archive_file){ 0 };
 	if (form == ARCHIVE_PLAIN)
 		r = open_contents(s, inner, inner_len, err);
 	else
 		r = tree_open(s->f.a, inner, inner_len, form == ARCHIVE_RESTORE, note, arg, &s->tree, err);
 	if (r < 0)
-		return err_ctx(err, r, "archive '%s'", stored);
+		return r;
 	*ret = TAKE_PTR(s);
 	return 0;
+}
+
+int archive_stream_open(struct snapshot *sn, const char *stored, const char *inner, size_t inner_len,
+			enum archive_form form, tree_note_fn *note, void *arg, struct archive_stream **ret,
+			struct err *err)
+{
+	struct archive_file f;
+	int r = archive_open(sn, stored, &f, err);
+
+	if (r < 0)
+		return r;
+	r = archive_stream_of(&f, inner, inner_len, form, note, arg, ret, err);
+	return r < 0 ? err_ctx(err, r, "archive '%s'", stored) : 0;
 }
 
 ssize_t archive_stream_read(struct archive_stream *s, void *p, size_t n, struct err *err)

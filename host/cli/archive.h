@@ -33,6 +33,13 @@ struct archive_file {
 int archive_open(struct snapshot *sn, const char *stored, struct archive_file *ret, struct err *err);
 void archive_close(struct archive_file *f);
 
+/** archive_open_plain() - archives that are files. @payload: NULL if there is none. Return: 0; negative errno. */
+int archive_open_plain(const char *meta, const char *payload, struct archive_file *ret, struct err *err);
+
+/** archive_list_file() - archive_list() of an archive that is open, without a catalog. */
+int archive_list_file(const struct archive_file *f, const char *inner, size_t len, bool recursive, client_entry_fn *fn,
+		      void *arg, struct err *err);
+
 /**
  * archive_list() - the entries of a directory, or the one that @inner names
  * @stored, @inner: the archive, and the path in it
@@ -59,6 +66,10 @@ enum archive_form {
 int archive_stream_open(struct snapshot *sn, const char *stored, const char *inner, size_t inner_len,
 			enum archive_form form, tree_note_fn *note, void *arg, struct archive_stream **ret,
 			struct err *err);
+
+/** archive_stream_of() - the same of an archive that is open; @f is taken over, also on failure. */
+int archive_stream_of(struct archive_file *f, const char *inner, size_t inner_len, enum archive_form form,
+		      tree_note_fn *note, void *arg, struct archive_stream **ret, struct err *err);
 
 /** archive_stream_is_container() - is the root of the stream none of the archive's own? */
 bool archive_stream_is_container(const struct archive_stream *s);

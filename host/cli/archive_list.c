@@ -160,21 +160,26 @@ static void list_free(struct list *l)
 	access_member_free(l->target);
 }
 
-static int from_archive(struct snapshot *sn, const char *stored, const char *inner, size_t len, bool recursive,
-			client_entry_fn *fn, void *arg, struct err *err)
+int archive_list_file(const struct archive_file *f, const char *inner, size_t len, bool recursive, client_entry_fn *fn,
+		      void *arg, struct err *err)
 {
-	CLEANUP(list_free) struct list l = { .fn = fn, .arg = arg, .recursive = recursive, .m = access_member_new(),
-					     .target = access_member_new() };
-	struct archive_file f;
-	int r;
+	CLEANUP(list_free) struct list l = { .a = f->a, .fn = fn, .arg = arg, .recursive = recursive,
+					     .m = access_member_new(), .target = access_member_new() };
 
 	if (!l.m || !l.target)
 		return err_set(err, -ENOMEM, "list");
-	r = archive_open(sn, stored, &f, err);
+	return list_archive(&l, inner, len, err);
+}
+
+static int from_archive(struct snapshot *sn, const char *stored, const char *inner, size_t len, bool recursive,
+			client_entry_fn *fn, void *arg, struct err *err)
+{
+	struct archive_file f;
+	int r = archive_open(sn, stored, &f, err);
+
 	if (r < 0)
 		return r;
-	l.a = f.a;
-	r = list_archive(&l, inner, len, err);
+	r = archive_list_file(&f, inner, len, recursive, fn, arg, err);
 	archive_close(&f);
 	return r;
 }

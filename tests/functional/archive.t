@@ -228,6 +228,29 @@ def check_foreign_catalog(tap, pluck, scratch):
         tap.ok(r.code == 0 and b" big " in r.out and b" empty " in r.out, "a catalog of no use (%d): listed from the archive" % i, r)
 
 
+def check_plain_files(tap, pluck, scratch):
+    tree = make_tree()
+    one, meta = scratch.join("plain.pxar"), scratch.join("plain.mpxar")
+    with open(one, "wb") as f:
+        f.write(P.encode(tree)[0])
+    parts = P.encode(tree, split=True)
+    for path, data in ((meta, parts[0]), (scratch.join("plain.ppxar"), parts[1])):
+        with open(path, "wb") as f:
+            f.write(data)
+    want = paths_of(tree)
+    for path in one, meta:
+        r = pluck.run("pxar", "list", path)
+        tap.ok(r.code == 0 and len(r.out.splitlines()) == len(want) and b"dir/sub/deep" in r.out, "pxar list: a path a line", r)
+        top = scratch.join("p-" + os.path.basename(path))
+        r = pluck.run("pxar", "extract", path, top)
+        check_tree(tap, "pxar extract", r, top, want, tree[0])
+        os.truncate(path, os.path.getsize(path) - 1)
+        r = pluck.run("pxar", "list", path)
+        tap.ok(r.code == 5 and not r.out, "pxar list of an archive that was cut: exit code 5", r)
+    r = pluck.run("pxar", "create", one)
+    tap.equal(r.code, 2, "pxar knows list and extract alone", r)
+
+
 def lines_of(path):
     return [json.loads(line) for line in subprocess.run(["zstd", "-dcq", path], stdout=subprocess.PIPE, check=True).stdout.splitlines()]
 
@@ -299,6 +322,7 @@ with Tap() as tap, Scratch() as scratch, Pluck(scratch, prefix=["prlimit", "--as
     os.rename(where, where + ".done")
     check_damage(tap, pluck, scratch)
     check_foreign_catalog(tap, pluck, scratch)
+    check_plain_files(tap, pluck, scratch)
     golden = test_data("PLUCK_GOLDEN", "golden")
     if golden is None:
         tap.skip("archives of the official tools", "no golden data ($PLUCK_GOLDEN)")
