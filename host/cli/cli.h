@@ -108,6 +108,9 @@ int cli_format(const struct args *a, enum cli_format *ret, struct err *err);
 /** cli_error() - "pluck: TEXT" on stderr; what is not printable is escaped, further lines are indented. */
 void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/** cli_error_prefix() - in place of "pluck: ". @text must stay valid. */
+void cli_error_prefix(const char *text);
+
 /** cli_fail() - report an error. Return: its exit status. */
 int cli_fail(const struct err *e, int code);
 
@@ -139,6 +142,9 @@ struct cli_column {
 };
 /** cli_table() - honours PROXMOX_OUTPUT_NO_BORDER and PROXMOX_OUTPUT_NO_HEADER. @cells: row by row. */
 int cli_table(const struct cli_column *col, size_t nr_cols, const char *const *cells, size_t nr_rows);
+
+/** cli_table_ruled() - the same with a line between rows. */
+int cli_table_ruled(const struct cli_column *col, size_t nr_cols, const char *const *cells, size_t nr_rows);
 
 /** cli_time() - append local time as "2026-11-17 02:00:00"; "@SECONDS" where the calendar ends. */
 void cli_time(struct buf *out, int64_t t);
@@ -172,6 +178,9 @@ const volatile sig_atomic_t *cli_signals_defer(int fd);
 
 /** cli_alarm() - end the program with EXIT_TIMEOUT and "@text" after @seconds; 0: never. @text must stay valid. */
 void cli_alarm(unsigned int seconds, const char *text);
+
+/** cli_alarm_exit() - the same with other words: all of @line to the descriptor @fd, and @status. 0 seconds: call it off. */
+void cli_alarm_exit(unsigned int seconds, int fd, const char *line, int status);
 
 /* Progress on stderr if that is a terminal. */
 void cli_progress_init(bool quiet);

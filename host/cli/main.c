@@ -11,6 +11,7 @@
 
 #include "common/log.h"
 #include "host/cli/cli.h"
+#include "host/cli/compat.h"
 #include "host/dev/dev.h"
 #include "host/session/session.h"
 
@@ -83,6 +84,8 @@ int main(int argc, char **argv)
 	(void)setlocale(LC_CTYPE, "");
 	cli_signals_init();
 	log_open(STDERR_FILENO, "pluck: ");
+	if (compat_is_called(argv[0]))
+		return compat_main(argc, argv);
 	if (argc < 2) {
 		cli_help(stderr, NULL);
 		return EXIT_USAGE;

@@ -11,7 +11,13 @@
 #include "common/utf8.h"
 #include "host/cli/cli.h"
 
+static const char *prefix = "pluck: ";
 static int out_failed;	/* negative errno of the first write to stdout that failed */
+
+void cli_error_prefix(const char *text)
+{
+	prefix = text;
+}
 
 void cli_escape(struct buf *out, const void *bytes, size_t len)
 {
@@ -67,7 +73,7 @@ static void verror(const char *fmt, va_list ap)
 	cli_progress_end();
 	if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
 		return;
-	buf_str(&line, "pluck: ");
+	buf_str(&line, prefix);
 	sentence(&line, text);
 	buf_u8(&line, '\n');
 	(void)fwrite(line.data, 1, line.len, stderr);
@@ -217,10 +223,10 @@ static bool env_set(const char *name)
 
 #define TABLE_COLS_MAX 16
 
-int cli_table(const struct cli_column *col, size_t nr_cols, const char *const *cells, size_t nr_rows)
+static int table(const struct cli_column *col, size_t nr_cols, const char *const *cells, size_t nr_rows, bool ruled)
 {
 	static const char *const top[] = { "┌", "─", "┬", "┐" }, *const head[] = { "╞", "═", "╪", "╡" },
-			  *const bottom[] = { "└", "─", "┴", "┘" };
+			  *const between[] = { "├", "─", "┼", "┤" }, *const bottom[] = { "└", "─", "┴", "┘" };
 	bool border = !env_set("PROXMOX_OUTPUT_NO_BORDER"), header = !env_set("PROXMOX_OUTPUT_NO_HEADER");
 	CLEANUP_BUF struct buf b = BUF_INIT;
 	size_t width[TABLE_COLS_MAX] = { 0 };
@@ -241,12 +247,24 @@ int cli_table(const struct cli_column *col, size_t nr_cols, const char *const *c
 	if (header && border)
 		put_rule(&b, width, nr_cols, head);
 	for (size_t i = 0; i < nr_rows && r == 0; i++) {
+		if (i && ruled && border)
+			put_rule(&b, width, nr_cols, between);
 		put_row(&b, col, width, nr_cols, cells + i * nr_cols, border);
 		r = cli_out_buf(&b);
 	}
 	if (border)
 		put_rule(&b, width, nr_cols, bottom);
 	return r < 0 ? r : cli_out_buf(&b);
+}
+
+int cli_table(const struct cli_column *col, size_t nr_cols, const char *const *cells, size_t nr_rows)
+{
+	return table(col, nr_cols, cells, nr_rows, false);
+}
+
+int cli_table_ruled(const struct cli_column *col, size_t nr_cols, const char *const *cells, size_t nr_rows)
+{
+	return table(col, nr_cols, cells, nr_rows, true);
 }
 
 void cli_time(struct buf *out, int64_t t)

@@ -16,7 +16,11 @@
 static volatile sig_atomic_t progress_shown;
 static bool progress_on;
 static struct timespec progress_last;
-static const char *alarm_text;
+static struct {
+	const char *text;	/* without the program's name and the end of the line; NULL: there is a line */
+	const char *line;
+	int fd, status;
+} alarm_says;
 
 static void say(const char *text, size_t len)
 {
@@ -35,10 +39,14 @@ static void on_alarm(int sig)
 	(void)sig;
 	if (progress_shown)
 		say(ERASE_LINE, sizeof(ERASE_LINE) - 1);
-	say("pluck: ", 7);
-	say(alarm_text, strlen(alarm_text));
-	say("\n", 1);
-	_exit(EXIT_TIMEOUT);
+	if (alarm_says.text) {
+		say("pluck: ", 7);
+		say(alarm_says.text, strlen(alarm_says.text));
+		say("\n", 1);
+		_exit(EXIT_TIMEOUT);
+	}
+	(void)!write(alarm_says.fd, alarm_says.line, strlen(alarm_says.line));
+	_exit(alarm_says.status);
 }
 
 static void set_handler(int sig, void (*fn)(int))
@@ -116,18 +124,35 @@ const volatile sig_atomic_t *cli_signals_defer(int fd)
 	return &deferred;
 }
 
-void cli_alarm(unsigned int seconds, const char *text)
+static void start_alarm(unsigned int seconds)
 {
 	sigset_t set;
 
-	if (!seconds)
-		return;
-	alarm_text = text;
 	set_handler(SIGALRM, on_alarm);
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGALRM);
 	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
 	(void)alarm(seconds);
+}
+
+void cli_alarm(unsigned int seconds, const char *text)
+{
+	if (!seconds)
+		return;
+	alarm_says.text = text;
+	start_alarm(seconds);
+}
+
+void cli_alarm_exit(unsigned int seconds, int fd, const char *line, int status)
+{
+	(void)alarm(0);
+	if (!seconds)
+		return;
+	alarm_says.text = NULL;
+	alarm_says.line = line;
+	alarm_says.fd = fd;
+	alarm_says.status = status;
+	start_alarm(seconds);
 }
 
 void cli_progress_init(bool quiet)
