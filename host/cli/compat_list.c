@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/log.h"
 #include "common/utf8.h"
 #include "host/cli/archive.h"
 #include "host/cli/compat.h"
@@ -28,6 +29,8 @@ struct listing {
 	struct jsonw w;
 	struct row *row;
 	size_t nr_rows, room;
+	bool cut_times;		/* negative times toward zero, as they come of an archive itself */
+	bool dirs_only;		/* a path that leads to anything else is an error */
 	int code;		/* of a failure: its status in HTTP, 0: none */
 };
 
@@ -113,16 +116,86 @@ static void write_entry(struct listing *l, const struct client_entry *e, const c
 static int on_entry(void *arg, const struct client_entry *e)
 {
 	struct listing *l = arg;
+	struct client_entry cut;
 	const char *name;
 	size_t len;
 
 	if (e->type == '?')
 		return 0;
+	if (!e->path_len && l->dirs_only && e->type != 'd')
+		return -ENOTDIR;
+	if (l->cut_times && e->mtime_s < 0 && e->mtime_ns) {
+		cut = *e;
+		cut.mtime_s++;
+		e = &cut;
+	}
 	entry_name(e, (const char *)l->base.data, l->base.len, &name, &len);
 	if (l->format == CLI_TEXT)
 		return add_row(l, e, name, len);
 	write_entry(l, e, name, len);
 	return buf_ok(&l->out);
+}
+
+static bool has_catalog(const struct target *t)
+{
+	const struct store_file *f;
+	size_t nr;
+
+	f = snapshot_files(t->snapshot, &nr);
+	for (size_t i = 0; i < nr; i++)
+		if (!strcmp(f[i].name, "catalog.pcat1.didx"))
+			return true;
+	return false;
+}
+
+/* How a failure in a file archive is told, with a catalog and without. */
+static int archive_failed(const struct target *t, const struct compat_path *path, int r, struct err *err)
+{
+	const char *p = (const char *)path->bytes.data, *inner = memchr(p, '/', path->bytes.len);
+	char q[600];
+
+	log_quote(p, path->bytes.len, q, sizeof(q));
+	if (has_catalog(t))
+		return r == -ENOTDIR ? err_text(err, r, "parent is not a directory - internal error") :
+				       err_text(err, r, "path \"%s\" not found in catalog", q);
+	if (r == -ENOTDIR)
+		return err_text(err, r, "expected directory entry, got another kind of entry");
+	if (!inner)
+		return err_text(err, r, "archive not found in manifest");
+	inner += strspn(inner, "/") - 1;
+	return err_text(err, r, "lookup failed - error opening '\"%s\"'",
+			log_quote(inner, path->bytes.len - (size_t)(inner - p), q, sizeof(q)));
+}
+
+/* The catalog knows no empty components. */
+static bool is_strict(const struct compat_path *path)
+{
+	const char *p = (const char *)path->bytes.data;
+
+	return !memmem(p, path->bytes.len, "//", 2) && (!path->bytes.len || p[path->bytes.len - 1] != '/');
+}
+
+static int list_archive(const struct target *t, struct listing *l, const struct compat_path *path,
+			const struct target_path *p, struct err *err)
+{
+	size_t len;
+	const char *inner = target_inner(p, &len);
+	int r;
+
+	if (len && has_catalog(t) && !is_strict(path))
+		return archive_failed(t, path, -ENOENT, err);
+	l->dirs_only = true;
+	l->cut_times = !has_catalog(t);
+	r = archive_list(t->snapshot, p->archive, inner, len, false, true, on_entry, l, err);
+	return r == -ENOENT || r == -ENOTDIR ? archive_failed(t, path, r, err) : r;
+}
+
+static bool is_image(const struct compat_path *path)
+{
+	const char *p = (const char *)path->bytes.data, *slash = memchr(p, '/', path->bytes.len);
+	size_t len = slash ? (size_t)(slash - p) : path->bytes.len;
+
+	return len > 9 && !memcmp(p + len - 9, ".img.fidx", 9);
 }
 
 static int list_archives(const struct target *t, struct listing *l)
@@ -165,20 +238,16 @@ static int list_in_vm(const struct target *t, struct listing *l, struct err *err
 static int list_inner(const struct target *t, struct listing *l, const struct compat_path *path, struct err *err)
 {
 	struct target_path p;
-	const char *inner;
-	size_t len;
 	int r = target_path(t, (const char *)path->bytes.data, path->bytes.len, false, &p, err);
 
+	if (r == -ENOENT && !is_image(path))
+		return archive_failed(t, path, r, err);
 	if (r < 0) {
 		l->code = r == -ENOENT ? 400 : 0;
 		return r;
 	}
 	buf_add(&l->base, p.bytes.data, p.bytes.len);
-	inner = target_inner(&p, &len);
-	if (p.archive)
-		r = archive_list(t->snapshot, p.archive, inner, len, false, true, on_entry, l, err);
-	else
-		r = list_in_vm(t, l, err);
+	r = p.archive ? list_archive(t, l, path, &p, err) : list_in_vm(t, l, err);
 	target_path_free(&p);
 	return r;
 }

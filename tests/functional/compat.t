@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The program under its other name, against what the official one printed for the same datastores.
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from program import Pluck, Scratch, binary
+from tap import Tap, test_data
+
+NAME = "proxmox-file-restore"
+SNAPSHOT = "vm/100/2024-01-02T00:00:00Z"
+ROOTFS = "drive-scsi0.img.fidx/part/2"
+SERVER_ONLY = ("nostore",)
+# A line feed in a name breaks the official table's cell into two lines; here it is shown as what it is not: text.
+KNOWN = (["list", "host/legacy/2024-01-01T00:00:00Z", "/types.pxar.didx/hard"],)
+
+
+def unpack(path, into):
+    with subprocess.Popen(["zstd", "-dcq", "--long=27", path], stdout=subprocess.PIPE) as z:
+        subprocess.run(["tar", "-x", "-C", into], stdin=z.stdout, check=True)
+
+
+def as_json(data):
+    try:
+        return json.loads(data)
+    except ValueError:
+        return None
+
+
+def passphrase(row):
+    """What the environment had is not in the row: the message tells."""
+    if "too short" in row["stderr"]:
+        return "x"
+    return "a wrong one" if "hint" in row["stderr"] or "wrong password" in row["stderr"] else "golden pass"
+
+
+class Totals:
+    """How many answers are the very same, have the same in another order, say it in other words, or differ."""
+
+    def __init__(self, tap):
+        self.tap, self.rows = tap, {}
+
+    def add(self, kind, what):
+        self.rows.setdefault(kind, {}).setdefault(what, 0)
+        self.rows[kind][what] += 1
+
+    def show(self):
+        names = ("same", "other order", "other words", "different")
+        self.tap.diag("%-28s %8s %12s %12s %10s" % (("compared",) + names))
+        for kind, row in self.rows.items():
+            self.tap.diag("%-28s %8d %12d %12d %10d" % ((kind,) + tuple(row.get(n, 0) for n in names)))
+
+
+def as_set(entries):
+    return sorted(json.dumps(e, sort_keys=True) for e in entries)
+
+
+def judge(row, r):
+    """same: byte for byte (JSON: the same values in the same order); other words: status and kind agree."""
+    seen, want = as_json(r.out), as_json(row["stdout"])
+    if r.code != row["rc"]:
+        return "different"
+    if isinstance(want, (dict, list)):
+        if seen == want:
+            return "same"
+        if isinstance(seen, list) and isinstance(want, list):
+            return "other order" if as_set(seen) == as_set(want) else "different"
+        both = isinstance(seen, dict) and isinstance(want, dict)
+        return "other words" if both and seen.get("code") == want.get("code") else "different"
+    if r.out.decode() != row["stdout"]:
+        return "different"
+    return "same" if r.err.decode() == row["stderr"] else "other words"
+
+
+def check_rows(tap, totals, rows, pluck, scratch, golden):
+    for row in rows:
+        args = row["args"]
+        if args[0] != NAME or row["store"] in SERVER_ONLY:
+            continue
+        env = dict(pluck.env, PBS_REPOSITORY=scratch.join(row["store"]), PBS_ENCRYPTION_PASSWORD=passphrase(row), HOME=scratch.path)
+        r = pluck.run(*args[1:], env=env, cwd=golden)
+        kind = "images, errors, options" if args[2].startswith("vm/") or "not supported" in row["stderr"] else "file archives, keys"
+        what = judge(row, r)
+        totals.add(kind, what)
+        good = what == "same" if kind.startswith("images") else what != "different"
+        if args[1:] in KNOWN and not good:
+            tap.skip("known difference: %s" % " ".join(args[1:]), "a name with a line feed")
+            continue
+        tap.ok(good, "%s %s" % (what, " ".join(args[1:])), r, "seen: %r" % r.out[:600], "want: %r" % row["stdout"][:600],
+               "want: %d %r" % (row["rc"], row["stderr"]))
+
+
+def snapshot_of(name):
+    """root,host,data,2024-01-01T000000Z: the namespace and the snapshot."""
+    ns, kind, ident, time = name.split(",")
+    return ("" if ns == "root" else ns.replace("_", "/")), "%s/%s/%s:%s:%s" % (kind, ident, time[:13], time[13:15], time[15:])
+
+
+def check_expected(tap, totals, store, pluck, scratch):
+    """Of each snapshot the list of its archives, and of each archive its first directories."""
+    top = scratch.join("expect", store)
+    bad = []
+    for name in sorted(n for n in os.listdir(top) if "," in n):
+        ns, snapshot = snapshot_of(name)
+        env = dict(pluck.env, PBS_REPOSITORY=scratch.join(store), PBS_ENCRYPTION_PASSWORD="golden pass")
+        options = ["--ns", ns] if ns else []
+        for file in sorted(os.listdir(os.path.join(top, name))):
+            if not file.startswith("fr-") or not file.endswith(".json"):
+                continue
+            with open(os.path.join(top, name, file), encoding="utf-8") as f:
+                want = as_json(f.read())
+            path = "/" if file == "fr-root.json" else "/" + file[3:-5] + ".didx"
+            if store == "encrypted" and path != "/":
+                continue
+            r = pluck.run("list", snapshot, path, *options, "--output-format", "json", env=env)
+            if isinstance(as_json(r.out), dict) and "missing key" in as_json(r.out).get("message", ""):
+                continue
+            what = judge({"rc": 0, "stdout": json.dumps(want), "stderr": ""}, r)
+            totals.add("%s: %s" % (store, "archives" if path == "/" else "directories"), what)
+            if what == "different":
+                bad.append("%s %s: %r, want %r" % (snapshot, path, r.out[:300], str(want)[:300]))
+    tap.ok(not bad, "lists of the %s store are the same" % store, *bad[:5])
+
+
+def check_vm(tap, pluck, full, store):
+    env = dict(pluck.env, PBS_REPOSITORY=store)
+
+    def run(*args, **kw):
+        return pluck.run(*args, env=dict(env, **kw.pop("env", {})), **kw)
+
+    r = run("list", SNAPSHOT, base64.b64encode(b"/" + ROOTFS.encode()).decode(), "--base64", "1", "--output-format=json", "--timeout", "100")
+    entries = as_json(r.out) or []
+    tap.ok(r.code == 0 and {e["type"] for e in entries} <= {"d", "f"} and entries, "a partition: directories and files only", r)
+    tap.ok(all(set(e) <= {"filepath", "leaf", "mtime", "size", "text", "type"} for e in entries), "with the fields that callers know", entries)
+    tap.ok(all(base64.b64decode(e["filepath"]).decode() == "%s/%s" % (ROOTFS, e["text"]) for e in entries), "paths to be passed back", entries)
+    links = {e["text"]: e["type"] for e in as_json(run("list", SNAPSHOT, ROOTFS + "/links", "--output-format", "json").out) or []}
+    tap.ok(links.get("to-dir") == "d" and links.get("rel") == "f" and "dangling" not in links, "links appear as what they lead to", links)
+    r = run("list", SNAPSHOT, ROOTFS + "/none", "--output-format", "json")
+    tap.ok(r.code == 0 and (as_json(r.out) or {}).get("code") == 400 and not r.err, "what is not there is told in JSON, status 0", r, r.out)
+    r = run("list", SNAPSHOT, ROOTFS + "/none")
+    tap.ok(r.code == 255 and r.err.startswith(b"Error: ") and not r.out, "and in text with 255", r)
+    r = run("list", SNAPSHOT, "/", env={"PROXMOX_OUTPUT_NO_BORDER": "1", "PROXMOX_OUTPUT_NO_HEADER": "1"})
+    tap.ok(r.code == 0 and [line.split() for line in r.out.decode().splitlines()] ==
+           [["v", "drive-sata1.img.fidx", "31457280"], ["v", "drive-scsi0.img.fidx", "100663296"]], "text without border and header", r, r.out)
+    r = run("status", env={"PROXMOX_OUTPUT_FORMAT": "json"})
+    ids = (as_json(r.out) or {}).get("Qemu", {}).get("ids", {})
+    tap.ok(list(ids) == ["qemu_%s/%s" % (store, SNAPSHOT)] and set(list(ids.values())[0]) == {"pid", "cid", "uptime", "timeout"}, "status", r, r.out)
+    check_extract(tap, run, full, store)
+    tap.ok(run("stop", list(ids)[0]).code == 0 and run("status").out == b"Qemu: no mappings\n", "stop, by the name that status gives")
+    r = run("stop", "nothing")
+    tap.ok(r.code == 255 and r.err == b"Error: no mapping with name 'nothing' found\n", "stop of what is not there", r)
+
+
+def check_extract(tap, run, full, store):
+    plain = full.run("extract", "--repository", store, SNAPSHOT, ROOTFS + "/docs", "-", "--format", "tar")
+    files = {}
+    for m in tarfile.open(fileobj=io.BytesIO(plain.out)):
+        if m.isfile():
+            files[m.name] = tarfile.open(fileobj=io.BytesIO(plain.out)).extractfile(m.name).read()
+    name, content = max(files.items(), key=lambda i: len(i[1]))
+    r = run("extract", SNAPSHOT, ROOTFS + "/" + name, "-")
+    tap.ok(r.code == 0 and r.out == content and not r.err, "a file comes as it is", r)
+    r = run("extract", SNAPSHOT, ROOTFS + "/docs", "-")
+    try:
+        with zipfile.ZipFile(io.BytesIO(r.out)) as z:
+            seen = {i.filename: z.read(i) for i in z.infolist() if not i.is_dir()}
+            bad = z.testzip()
+    except zipfile.BadZipFile as e:
+        seen, bad = {}, str(e)
+    tap.ok(r.code == 0 and bad is None and seen == files, "a directory comes as zip", r, bad, sorted(seen)[:9], sorted(files)[:9])
+    r = run("extract", SNAPSHOT, ROOTFS + "/docs", "-", "--format", "tar", "--zstd", "1")
+    done = subprocess.run(["zstd", "-dcq"], input=r.out, stdout=subprocess.PIPE, check=False)
+    tap.ok(r.code == 0 and done.returncode == 0 and done.stdout == plain.out, "tar and zstd", r)
+    for path, options, text in ((ROOTFS + "/docs", ["--format", "plain"], "cannot stream dir with format 'plain'"),
+                                ("/", [], "cannot extract '/'"), ("drive-scsi0.img.fidx/part", [], "invalid path, cannot restore meta-directory"),
+                                (ROOTFS + "/none", [], "does not exist"), ("x.conf", [], "'x.conf' is not supported for file-restore")):
+        r = run("extract", SNAPSHOT, path, "-", *options)
+        tap.ok(r.code == 255 and r.text.startswith("Error: ") and text in r.text and not r.out, "extract: %s" % text, r)
+
+
+golden = test_data("PLUCK_GOLDEN", "golden")
+if golden is None:
+    Tap.skip_all("no golden data ($PLUCK_GOLDEN)")
+with Tap() as tap, Scratch() as scratch:
+    os.symlink(os.path.realpath(binary()), scratch.join(NAME))
+    os.mkdir(scratch.join("expect"))
+    for store in ("plain", "encrypted"):
+        unpack(os.path.join(golden, "stores", store + ".tar.zst"), scratch.path)
+        unpack(os.path.join(golden, "expect", store + ".tar.zst"), scratch.join("expect"))
+    data = subprocess.run(["zstd", "-dcq", os.path.join(golden, "expect/misc.jsonl.zst")], stdout=subprocess.PIPE, check=True).stdout
+    with Pluck(scratch, program=scratch.join(NAME)) as pluck, Pluck(scratch, "run-full") as full:
+        totals = Totals(tap)
+        check_rows(tap, totals, [json.loads(line) for line in data.splitlines()], pluck, scratch, golden)
+        check_expected(tap, totals, "plain", pluck, scratch)
+        check_expected(tap, totals, "encrypted", pluck, scratch)
+        totals.show()
+        check_vm(tap, pluck, full, scratch.join("plain"))
