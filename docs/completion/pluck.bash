@@ -10,6 +10,7 @@ _pluck()
 	--overwrite) words='never always if-newer' ;;
 	--backup-type) words='vm ct host' ;;
 	--crypt-mode) words='none encrypt sign-only' ;;
+	--lock) words='auto require none' ;;
 	--jail) words='auto strict reduced' ;;
 	--accel) words='auto kvm tcg' ;;
 	--log-level) words='err warn info debug' ;;
@@ -21,7 +22,7 @@ _pluck()
 		if [ "$COMP_CWORD" -eq 1 ]; then
 			words='list extract stat disks run status stop backup snapshots datastore pxar key version help'
 		elif [[ $cur == -* ]]; then
-			local vm='--repository --ns --disk --keyfile --keyfd --crypt-mode --require-signature --memory --jail --accel --log-level --idle-timeout --help'
+			local vm='--repository --ns --disk --keyfile --keyfd --crypt-mode --require-signature --memory --lock --jail --accel --log-level --idle-timeout --help'
 			case ${COMP_WORDS[1]} in
 			list) words="$vm --base64 --output-format --quiet --recursive --timeout" ;;
 			extract) words="$vm --base64 --devices --format --keep-partial --null --overwrite --path --paths-from --quiet --zstd" ;;

@@ -31,6 +31,7 @@ const struct opt target_vm_opts[] = {
 	{ OPT("memory", OPT_NUMBER, "MIB", "memory of the VM, if it is started now (default: 128)"), .min = 64, .max = 65536 },
 	KEY_OPTIONS,
 	{ OPT("require-signature", OPT_BOOL, NULL, "refuse a snapshot whose manifest is not signed with the key") },
+	{ OPT("lock", OPT_TEXT, "auto|require|none", "lock the snapshot against removal while it is read (default: auto)") },
 	{ OPT("jail", OPT_TEXT, "auto|strict|reduced", "around QEMU; reduced: without namespaces (default: auto, which is strict)") },
 	{ OPT("accel", OPT_TEXT, "auto|kvm|tcg", "how the VM's processor is made (default: PLUCK_ACCEL, else auto)") },
 	{ OPT("log-level", OPT_TEXT, "err|warn|info|debug", "what is said on standard error (default: info)") },
@@ -213,6 +214,10 @@ static void take_vm_opts(const struct args *a, struct session_spec *ret)
 	ret->memory_mib = (uint32_t)args_number(a, "memory", 0);
 	ret->idle_timeout_s = (uint32_t)args_number(a, "idle-timeout", 0);
 	ret->reduced_jail = is_word(a, "jail", "reduced");
+	if (is_word(a, "lock", "require"))
+		ret->lock = STORE_LOCK_REQUIRE;
+	else if (is_word(a, "lock", "none"))
+		ret->lock = STORE_LOCK_NONE;
 	if (is_word(a, "accel", "kvm"))
 		ret->accel = SESSION_ACCEL_KVM;
 	else if (is_word(a, "accel", "tcg"))
@@ -311,6 +316,8 @@ int target_open(struct target *t, struct err *err)
 	if (!t->spec.repository)
 		return 0;
 	r = store_open(t->spec.repository, &t->store, err);
+	if (r == 0)
+		store_set_lock(t->store, t->spec.lock);
 	if (r == 0)
 		r = open_snapshot(t, err);
 	if (r == -ENOKEY && !t->spec.key && t->key_options.want != KEY_WANTED)

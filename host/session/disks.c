@@ -52,6 +52,8 @@ int disks_open(struct disks *d, const struct session_spec *spec, const char *lib
 	if (spec->repository) {
 		r = store_open(spec->repository, &d->store, err);
 		if (r == 0)
+			store_set_lock(d->store, spec->lock);
+		if (r == 0)
 			r = snapshot_open_key(d->store, spec->ns ? spec->ns : "", spec->snapshot, spec->key, &d->snapshot, err);
 	}
 	for (size_t i = 0; r == 0 && i < spec->nr_disks; i++) {

@@ -45,6 +45,7 @@ struct session_spec {
 	/* What follows is for a session that is started; one that runs stays as it is. */
 	enum session_accel accel;
 	bool reduced_jail;	/* QEMU without namespaces (host/vm/jail.h) */
+	unsigned int lock;	/* enum store_lock */
 	bool debug;		/* the session logs at debug level */
 	bool no_start;		/* -EHOSTDOWN in place of a start: the caller can start no program any more */
 };

@@ -16,6 +16,7 @@
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "host/source/store/key.h"
+#include "host/source/store/store.h"
 
 struct spec_copy {
 	struct session_spec spec;
@@ -221,10 +222,11 @@ char *spec_to_json(const struct session_spec *spec)
 		(void)json_array_append_new(disks, json_pack("{s:o,s:o,s:o}", "name", bytes(d->name), "file",
 							   bytes(file ? file : d->file), "archive", bytes(d->archive)));
 	}
-	j = json_pack("{s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:I,s:I}", "repository", bytes(repo ? repo : spec->repository), "ns",
+	j = json_pack("{s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:I}", "repository", bytes(repo ? repo : spec->repository), "ns",
 		bytes(spec->ns), "snapshot", bytes(spec->snapshot), "disks", disks, "memory",
 		(json_int_t)spec->memory_mib, "idle", (json_int_t)spec->idle_timeout_s, "accel", (json_int_t)spec->accel,
-		"reduced", (json_int_t)spec->reduced_jail, "debug", (json_int_t)spec->debug);
+		"reduced", (json_int_t)spec->reduced_jail, "debug", (json_int_t)spec->debug, "lock",
+		(json_int_t)spec->lock);
 	text = j ? json_dumps(j, JSON_COMPACT) : NULL;
 	json_decref(j);
 	return text;
@@ -249,6 +251,7 @@ static int take_all(struct spec_copy *c, json_t *j, json_t *store)
 		take_number(j, "memory", &c->spec.memory_mib) < 0 ||
 		take_number(j, "idle", &c->spec.idle_timeout_s) < 0 || take_number(j, "accel", &accel) < 0 ||
 		take_number(j, "reduced", &reduced) < 0 || take_number(j, "debug", &debug) < 0 ||
+		take_number(j, "lock", &c->spec.lock) < 0 || c->spec.lock > STORE_LOCK_NONE ||
 		unbytes(j, "repository", store, &c->spec.repository) < 0 || unbytes(j, "ns", store, &c->spec.ns) < 0 ||
 		unbytes(j, "snapshot", store, &c->spec.snapshot) < 0)
 		return -EBADMSG;

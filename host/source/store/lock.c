@@ -46,16 +46,18 @@ void lock_file_name(const char *relpath, struct buf *out)
 	buf_fmt(out, "hashed/%.80s...%.80s-%s", (const char *)name.data, (const char *)name.data + name.len - 80, hex);
 }
 
-/* The server's name of the datastore at @base: sections "datastore: NAME", lines "path DIR" in them. */
+/* The server's name of the datastore at @base: sections "datastore: NAME", lines "path DIR" in them. Return: 0; -ENOENT it has none; negative errno. */
 static int find_store_name(const char *base, char *ret, size_t room)
 {
 	CLEANUP_FREE char *text = NULL;
 	char name[64] = "";
 	size_t len;
 	char *save = NULL;
+	int r;
 
-	if (io_read_file(AT_FDCWD, STORE_CONFIG, 1 << 20, &text, &len) < 0)
-		return -ENOENT;
+	r = io_read_file(AT_FDCWD, STORE_CONFIG, 1 << 20, &text, &len);
+	if (r < 0)
+		return r;
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		char path[PATH_MAX];
 
@@ -69,30 +71,36 @@ static int find_store_name(const char *base, char *ret, size_t room)
 	return -ENOENT;
 }
 
-static int flock_now(int fd, bool exclusive, const char *what, struct err *err)
+static int flock_now(int fd, bool exclusive, const char *what, bool *ret_weak, struct err *err)
 {
+	*ret_weak = false;
 	if (flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0)
 		return 0;
 	if (errno == EWOULDBLOCK)
 		return err_text(err, -EBUSY, "%s is locked: a backup, a removal or a reader is at work", what);
 	log_debug("flock on %s: %s, going on without", what, strerror(errno));
+	*ret_weak = true;
 	return 0;
 }
 
-/* The path of the lock file in the server's scheme. Return: false if that scheme is not in force here. */
-static bool server_lock_path(const char *base, const char *ns, const char *relpath, struct buf *out)
+/* The path of the lock file in the server's scheme. Return: 1; 0 that scheme is not in force here; negative errno unknown. */
+static int server_lock_path(const char *base, const char *ns, const char *relpath, struct buf *out)
 {
 	char store[64];
+	int r;
 
-	if (access(LOCK_DIR, X_OK) < 0 || access(LOCK_OLD, F_OK) == 0 || find_store_name(base, store, sizeof(store)) < 0)
-		return false;
+	if (access(LOCK_DIR, F_OK) < 0 || access(LOCK_OLD, F_OK) == 0)
+		return 0;
+	r = find_store_name(base, store, sizeof(store));
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
 	buf_fmt(out, LOCK_DIR "/%s/", store);
 	for (const char *p = ns; *p; p++)
 		buf_u8(out, *p == '/' ? ':' : (uint8_t)*p);
 	if (*ns)
 		buf_u8(out, '/');
 	lock_file_name(relpath, out);
-	return buf_cstr(out) != NULL;
+	return buf_cstr(out) ? 1 : -ENOMEM;
 }
 
 /* What root makes among the locks must stay usable for the server, the owner of their directory. */
@@ -131,22 +139,25 @@ static int open_lock_file(char *path)
 	return fd;
 }
 
-static int take_server_lock(char *path, bool exclusive, const char *what, int *ret, struct err *err)
+static int take_server_lock(char *path, bool exclusive, const char *what, struct lock *ret, struct err *err)
 {
 	CLEANUP_CLOSE int fd = open_lock_file(path);
 	struct stat a, b;
+	bool weak;
 	int r;
 
 	if (fd < 0) {
 		log_debug("lock file '%s': %s, going on without", path, strerror(errno));
+		ret->weak = true;
 		return 0;
 	}
-	r = flock_now(fd, exclusive, what, err);
+	r = flock_now(fd, exclusive, what, &weak, err);
+	ret->weak |= weak;
 	if (r < 0)
 		return r;
 	if (fstat(fd, &a) < 0 || stat(path, &b) < 0 || a.st_ino != b.st_ino || a.st_dev != b.st_dev)
 		return err_text(err, -EBUSY, "%s: the lock file was replaced while locking", what);
-	*ret = TAKE_FD(fd);
+	ret->file_fd = TAKE_FD(fd);
 	return 0;
 }
 
@@ -161,9 +172,15 @@ int lock_take(const char *base, const char *ns, const char *relpath, int dir_fd,
 	l.dir_fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (l.dir_fd < 0)
 		return err_set(err, -errno, "open '%s'", relpath);
-	r = flock_now(l.dir_fd, exclusive, relpath, err);
-	if (r == 0 && server_lock_path(base, ns, relpath, &path))	/* which ends it with a NUL */
-		r = take_server_lock((char *)path.data, exclusive, relpath, &l.file_fd, err);
+	r = flock_now(l.dir_fd, exclusive, relpath, &l.weak, err);
+	if (r < 0)
+		return r;
+	r = server_lock_path(base, ns, relpath, &path);
+	l.weak |= r < 0;
+	if (r > 0)		/* the path ends with a NUL */
+		r = take_server_lock((char *)path.data, exclusive, relpath, &l, err);
+	else
+		r = 0;
 	if (r < 0)
 		return r;
 	*ret = l;

@@ -17,8 +17,9 @@ struct buf;
 
 struct lock {
 	int dir_fd, file_fd;	/* -1: not held */
+	bool weak;		/* the lock that others here look at could not be had */
 };
-#define LOCK_INIT ((struct lock){ -1, -1 })
+#define LOCK_INIT ((struct lock){ -1, -1, false })
 
 /** lock_release() - NULL-safe and repeatable. */
 void lock_release(struct lock *l);
@@ -29,7 +30,8 @@ void lock_release(struct lock *l);
  * @ns:        namespace
  * @relpath:   "vm/100" or "vm/100/2022-05-02T08:11:33Z"
  * @dir_fd:    the open directory, borrowed (a duplicate is kept)
- * Return: 0; -EBUSY if somebody holds it.
+ * Return: 0, and @ret->weak where the directory cannot be locked or a server that may use it has a lock that we cannot take;
+ * -EBUSY if somebody holds it.
  */
 int lock_take(const char *base, const char *ns, const char *relpath, int dir_fd, bool exclusive, struct lock *ret,
 	      struct err *err);

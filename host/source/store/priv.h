@@ -15,6 +15,7 @@ struct store {
 	int fd, chunks_fd;
 	uid_t uid;		/* owner of the directory */
 	gid_t gid;
+	enum store_lock lock;
 };
 
 struct snapshot {

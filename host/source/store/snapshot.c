@@ -8,6 +8,7 @@
 
 #include "common/buf.h"
 #include "common/cleanup.h"
+#include "common/log.h"
 #include "host/source/store/blob.h"
 #include "host/source/store/chunk.h"
 #include "host/source/store/priv.h"
@@ -32,6 +33,22 @@ const struct store_file *snapshot_files(const struct snapshot *sn, size_t *ret_n
 	return sn->manifest->files;
 }
 
+/* Shared, as long as the snapshot is open. */
+static int lock(struct snapshot *sn, const char *ns, const char *text, struct err *err)
+{
+	int r;
+
+	if (sn->store->lock == STORE_LOCK_NONE)
+		return 0;
+	r = lock_take(sn->store->path, ns, text, sn->fd, false, &sn->lock, err);
+	if (r < 0 || !sn->lock.weak)
+		return r;
+	if (sn->store->lock == STORE_LOCK_REQUIRE)
+		return err_text(err, -ENOLCK, "snapshot %s cannot be locked: it may be removed while it is read", text);
+	log_warn("snapshot %s cannot be locked: it may be removed while it is read", text);
+	return 0;
+}
+
 /* Opens and locks the directory; after locking it must still be there under its name. */
 static int open_locked(struct snapshot *sn, const char *ns, const char *text, struct err *err)
 {
@@ -43,7 +60,7 @@ static int open_locked(struct snapshot *sn, const char *ns, const char *text, st
 	if (sn->fd < 0)
 		return sn->fd == -ENOENT || sn->fd == -ENOTDIR ? err_text(err, -ENOENT, "snapshot %s does not exist", text) :
 		       sn->fd;
-	r = lock_take(sn->store->path, ns, text, sn->fd, false, &sn->lock, err);
+	r = lock(sn, ns, text, err);
 	if (r < 0)
 		return r;
 	again = store_open_dir(sn->store, ns, text, NULL);

@@ -16,6 +16,11 @@
 
 CLEANUP_DEFINE(struct store *, store_close)
 
+void store_set_lock(struct store *s, enum store_lock how)
+{
+	s->lock = how;
+}
+
 void store_close(struct store *s)
 {
 	if (!s)

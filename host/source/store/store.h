@@ -53,8 +53,17 @@ typedef int store_snapshot_fn(void *arg, const struct store_snapshot_info *i);
 /** store_list() - all snapshots of a namespace ("" root), groups and times sorted. A manifest that cannot be read: no size. */
 int store_list(struct store *s, const char *ns, store_snapshot_fn *fn, void *arg, struct err *err);
 
+enum store_lock {
+	STORE_LOCK_AUTO,	/* as far as possible; a warning where it is not */
+	STORE_LOCK_REQUIRE,
+	STORE_LOCK_NONE,
+};
+
+/** store_set_lock() - how snapshots are locked against removal that are opened from now on. */
+void store_set_lock(struct store *s, enum store_lock how);
+
 /** snapshot_open() - by "TYPE/ID/TIME"; reads and checks the manifest against it. -ENOENT, -EBADMSG, -EINVAL for bad syntax,
- * -EBUSY while it is being written or removed, -ENOKEY if it was made with a key. */
+ * -EBUSY while it is being written or removed, -ENOLCK if a lock is required and cannot be had, -ENOKEY if it was made with a key. */
 int snapshot_open(struct store *s, const char *ns, const char *name, struct snapshot **ret, struct err *err);
 
 /**
