@@ -143,7 +143,10 @@ def check_secrets(tap, pluck, disk):
                "QEMU is no root, has seccomp and no_new_privs", uids, {k: status[k] for k in ("Uid", "Seccomp", "NoNewPrivs")})
         with open("/proc/%d/status" % who.get("device", pid), encoding="utf-8") as f:
             status = dict(line.split(":\t", 1) for line in f.read().splitlines() if ":\t" in line)
-        tap.ok("device" in who and status["Seccomp"].strip() == "2", "the device process has seccomp", status.get("Seccomp"))
+        if os.environ.get("BUILD", "").endswith("/san"):
+            tap.skip("the device process has seccomp", "sanitizers need calls that the filter forbids")
+        else:
+            tap.ok("device" in who and status["Seccomp"].strip() == "2", "the device process has seccomp", status.get("Seccomp"))
 
 
 def check_death(tap, pluck, disk):
