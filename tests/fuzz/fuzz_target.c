@@ -38,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		target_path_free(&p);
 	}
 	target_free(&t);
+	args_free(&a);
 	if (len < sizeof(text)) {
 		memcpy(text, data + 1, len - 1);
 		text[len - 1] = 0;

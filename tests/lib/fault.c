@@ -5,9 +5,9 @@
  * FAULT_WHO	only in processes whose first argument is this ("extract", "__session")
  * FAULT_CALL	the function: malloc, read, openat, ...
  * FAULT_N	which call of it fails, from 1 on
- * FAULT_MARK	a file that is made when it happens
+ * FAULT_MARK	a file that gets a byte when it happens
  *
- * Calls out of libcrypto do not count: it crashes when its own initialisation runs out of memory.
+ * Calls out of libcrypto and libseccomp do not count: without memory the one crashes and the other loops.
  * The functions keep their several names (open64, __read_chk) since the program calls those.
  */
 #include <dlfcn.h>
@@ -28,44 +28,64 @@ void *__libc_malloc(size_t n);
 void *__libc_calloc(size_t a, size_t b);
 void *__libc_realloc(void *p, size_t n);
 
-static const char *call, *mark;
+#define MARK_FD 200
+
+static const char *call;
 static long which, seen;
 static bool active;
-static uintptr_t crypto, crypto_end;
+#define RANGES_MAX 32
+static struct {
+	uintptr_t begin, end;
+} foreign[RANGES_MAX];
+static int nr_foreign;
 
-static int find_crypto(struct dl_phdr_info *info, size_t size, void *arg)
+static int find_foreign(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	(void)size;
 	(void)arg;
-	for (int i = 0; strstr(info->dlpi_name, "libcrypto") && i < info->dlpi_phnum; i++) {
-		const uintptr_t begin = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr, end = begin + info->dlpi_phdr[i].p_memsz;
+	if (!strstr(info->dlpi_name, "libcrypto") && !strstr(info->dlpi_name, "libseccomp"))
+		return 0;
+	for (int i = 0; i < info->dlpi_phnum && nr_foreign < RANGES_MAX; i++) {
+		const uintptr_t begin = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
 
 		if (info->dlpi_phdr[i].p_type != PT_LOAD)
 			continue;
-		crypto = crypto && crypto < begin ? crypto : begin;
-		crypto_end = crypto_end > end ? crypto_end : end;
+		foreign[nr_foreign].begin = begin;
+		foreign[nr_foreign++].end = begin + info->dlpi_phdr[i].p_memsz;
 	}
 	return 0;
 }
 
+static bool is_foreign(uintptr_t caller)
+{
+	for (int i = 0; i < nr_foreign; i++)
+		if (caller >= foreign[i].begin && caller < foreign[i].end)
+			return true;
+	return false;
+}
+
 __attribute__((constructor)) static void begin(int argc, char **argv)
 {
-	const char *who = getenv("FAULT_WHO"), *n = getenv("FAULT_N");
+	const char *who = getenv("FAULT_WHO"), *n = getenv("FAULT_N"), *mark = getenv("FAULT_MARK");
 
 	call = getenv("FAULT_CALL");
-	mark = getenv("FAULT_MARK");
 	which = n ? atol(n) : 0;
-	(void)dl_iterate_phdr(find_crypto, NULL);
+	(void)dl_iterate_phdr(find_foreign, NULL);
 	active = who && call && argc > 1 && !strcmp(argv[1], who);
+	if (active && mark) {	/* now: the command confines itself later */
+		long fd = syscall(SYS_openat, AT_FDCWD, mark, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+		(void)syscall(SYS_dup3, fd, MARK_FD, O_CLOEXEC);
+		(void)syscall(SYS_close, fd);
+	}
 }
 
 /* Is this the call that fails? */
 static bool hit_from(const char *name, uintptr_t caller)
 {
-	if (!active || (caller >= crypto && caller < crypto_end) || strcmp(name, call) != 0 || __atomic_add_fetch(&seen, 1, __ATOMIC_RELAXED) != which)
+	if (!active || is_foreign(caller) || strcmp(name, call) != 0 || __atomic_add_fetch(&seen, 1, __ATOMIC_RELAXED) != which)
 		return false;
-	if (mark)
-		(void)syscall(SYS_close, syscall(SYS_openat, AT_FDCWD, mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	(void)syscall(SYS_write, MARK_FD, "x", 1);
 	return true;
 }
 
