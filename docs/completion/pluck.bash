@@ -20,7 +20,7 @@ _pluck()
 	esac
 	if [ -z "$words" ]; then
 		if [ "$COMP_CWORD" -eq 1 ]; then
-			words='list extract stat disks run status stop backup snapshots datastore pxar key version help'
+			words='list extract stat disks run status stop backup snapshots datastore catalog pxar key version help'
 		elif [[ $cur == -* ]]; then
 			local vm='--repository --ns --disk --keyfile --keyfd --crypt-mode --require-signature --memory --lock --jail --accel --log-level --idle-timeout --help'
 			case ${COMP_WORDS[1]} in
@@ -33,6 +33,7 @@ _pluck()
 			stop) words='--repository --ns --disk --all' ;;
 			backup) words='--repository --ns --backup-id --backup-type --backup-time --keyfile --keyfd --crypt-mode --quiet --output-format' ;;
 			snapshots) words='--repository --ns --output-format' ;;
+			catalog) words="dump $vm" ;;
 			pxar) words='list extract --payload-input --path --devices --output-format' ;;
 			key) words='--kdf --hint --subject --master-keyfile --encrypted-keyfile --output-format' ;;
 			version) words='--output-format' ;;

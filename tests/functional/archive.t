@@ -228,6 +228,14 @@ def check_foreign_catalog(tap, pluck, scratch):
         tap.ok(r.code == 0 and b" big " in r.out and b" empty " in r.out, "a catalog of no use (%d): listed from the archive" % i, r)
 
 
+def check_catalog(tap, pluck, source):
+    r = pluck.run("catalog", "dump", *source)
+    lines = r.out.decode().splitlines()
+    tap.ok(r.code == 0 and len(lines) == 1 + len(paths_of(make_tree())) and lines[0] == 'd "./one.pxar.didx"' and
+           lines[1] == 'f "./one.pxar.didx/big" 300000 1969-12-31T23:59:59Z' and 'h "./one.pxar.didx/dir/sub/up"' in lines,
+           "catalog dump", r, *lines)
+
+
 def check_plain_files(tap, pluck, scratch):
     tree = make_tree()
     one, meta = scratch.join("plain.pxar"), scratch.join("plain.mpxar")
@@ -319,6 +327,7 @@ with Tap() as tap, Scratch() as scratch, Pluck(scratch, prefix=["prlimit", "--as
     check_stat(tap, pluck, main)
     check_extract(tap, pluck, main, scratch)
     check_streams(tap, pluck, main, scratch)
+    check_catalog(tap, pluck, main)
     os.rename(where, where + ".done")
     check_damage(tap, pluck, scratch)
     check_foreign_catalog(tap, pluck, scratch)
