@@ -17,7 +17,7 @@ BUILD := $(TOP)$(if $(SAN),/san)
 CC ?= gcc
 CFLAGS ?= -O2 -g
 
-PKGS := libzstd libcrypto jansson libxxhash libarchive libseccomp blkid
+PKGS := libzstd libcrypto jansson libxxhash libarchive libseccomp blkid zlib
 pkg = $(shell pkg-config $(1) $(PKGS) libacl 2>/dev/null)
 
 WARN := -Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes -Wformat=2 -Wstrict-prototypes $(if $(CI),-Werror)

@@ -18,7 +18,7 @@
 #define PATHS_MAX (64u << 20)	/* bytes of --paths-from */
 #define COPY_BLOCK (256u << 10)
 
-enum form { FORM_DIR, FORM_PLAIN, FORM_TAR, FORM_PXAR };
+enum form { FORM_DIR, FORM_PLAIN, FORM_TAR, FORM_PXAR, FORM_ZIP };
 
 struct extract {
 	const struct args *args;
@@ -30,6 +30,7 @@ struct extract {
 	enum form form;
 	int out;			/* directory, or stream */
 	struct restore_tar *tar;
+	struct restore_zip *zip;
 	struct restore_options opt;
 	struct restore_report sum, report;	/* of the streams that are done; of the one being read */
 	struct cli_notes notes;
@@ -137,6 +138,8 @@ static int restore_stream(struct extract *x, struct err *err)
 
 	if (x->form == FORM_TAR)
 		r = restore_to_tar(x->tar, &x->opt, PXAR_DEC_EXT, read_stream, x, &sink, &x->report, err);
+	else if (x->form == FORM_ZIP)
+		r = restore_to_zip(x->zip, &x->opt, PXAR_DEC_EXT, read_stream, x, &sink, &x->report, err);
 	else
 		r = restore_to_dir(x->out, &x->opt, PXAR_DEC_EXT, read_stream, x, &sink, &x->report, err);
 	add_report(&x->sum, &x->report);
@@ -204,7 +207,7 @@ static int extract_archive(struct extract *x, const struct target_path *p, struc
 	if (r < 0)
 		return r;
 	x->ended = false;
-	x->opt.skip_root = x->form == FORM_TAR || archive_stream_is_container(x->archive);
+	x->opt.skip_root = x->form == FORM_TAR || x->form == FORM_ZIP || archive_stream_is_container(x->archive);
 	if (x->form == FORM_DIR)
 		x->opt.abort = x->stop = cli_signals_defer(-1);
 	r = x->form == FORM_PLAIN || x->form == FORM_PXAR ? copy_stream(x, err) : restore_stream(x, err);
@@ -217,7 +220,7 @@ static int extract_archive(struct extract *x, const struct target_path *p, struc
 static int extract_one(struct extract *x, const struct target_path *p, struct err *err)
 {
 	const struct client_extract how = {
-		.format = x->form == FORM_PLAIN ? "plain" : "pxar", .ext = x->form == FORM_DIR || x->form == FORM_TAR,
+		.format = x->form == FORM_PLAIN ? "plain" : "pxar", .ext = x->form != FORM_PLAIN && x->form != FORM_PXAR,
 	};
 	int fd, r;
 
@@ -307,19 +310,19 @@ static int find_paths(struct extract *x, size_t *pos, struct err *err)
 /* What the options mean together. */
 static int find_form(struct extract *x, struct err *err)
 {
-	static const char *const names[] = { "", "plain", "tar", "pxar" };
+	static const char *const names[] = { "", "plain", "tar", "pxar", "zip" };
 	const char *format = args_text(x->args, "format");
 	bool to_stdout = !strcmp(x->where, "-");
 
 	if (!to_stdout && (format || args_flag(x->args, "zstd")))
 		return err_text(err, -EINVAL, "--format and --zstd are for standard output: give - as TARGET");
-	for (size_t i = 1; format && i < 4; i++)
+	for (size_t i = 1; format && i < sizeof(names) / sizeof(*names); i++)
 		if (!strcasecmp(format, names[i]))
 			x->form = (enum form)i;
 	if (!to_stdout)
 		return 0;
-	if (x->nr_paths > 1 && format && x->form != FORM_TAR)
-		return err_text(err, -EINVAL, "several paths go into a directory or with --format tar");
+	if (x->nr_paths > 1 && format && x->form != FORM_TAR && x->form != FORM_ZIP)
+		return err_text(err, -EINVAL, "several paths go into a directory, a tar or a zip");
 	if (format)
 		return 0;
 	x->form = FORM_TAR;
@@ -386,13 +389,18 @@ static int extract_to_stream(struct extract *x, struct err *err)
 	r = zout_open(STDOUT_FILENO, args_flag(x->args, "zstd"), &z, &x->out, err);
 	if (r == 0 && x->form == FORM_TAR)
 		r = restore_tar_new(x->out, &x->tar, err);
+	else if (r == 0 && x->form == FORM_ZIP)
+		r = restore_zip_new(x->out, &x->zip, err);
 	else if (r < 0)
 		return r;
 	if (r == 0)
 		r = extract_all(x, err);
 	if (r == 0 && x->tar)
 		r = restore_tar_finish(x->tar, err);
+	if (r == 0 && x->zip)
+		r = restore_zip_finish(x->zip, err);
 	restore_tar_free(x->tar);
+	restore_zip_free(x->zip);
 	done = zout_close(z, r == 0, r == 0 || r == -EPIPE ? err : NULL);
 	if (done < 0) {
 		x->target_error = done;
@@ -503,7 +511,7 @@ static const struct opt opts[] = {
 	{ OPT("path", OPT_LIST, "PATH", "what to extract, in place of the argument PATH") },
 	{ OPT("paths-from", OPT_TEXT, "FILE", "the same, one a line; - is standard input") },
 	{ OPT("null", OPT_BOOL, NULL, "--paths-from is separated by NUL bytes"), .brief = '0' },
-	{ OPT("format", OPT_TEXT, "plain|tar|pxar", "of standard output (default: plain for a file, else tar)") },
+	{ OPT("format", OPT_TEXT, "plain|tar|zip|pxar", "of standard output (default: plain for a file, else tar)") },
 	{ OPT("zstd", OPT_BOOL, NULL, "compress standard output") },
 	{ OPT("overwrite", OPT_TEXT, "never|always|if-newer", "what to do with files that exist (default: never)") },
 	{ OPT("devices", OPT_BOOL, NULL, "create device nodes") },

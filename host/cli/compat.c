@@ -155,11 +155,34 @@ static bool cut_to(struct err *err, const char *begin, const char *as)
 	return true;
 }
 
+static int no_manifest(const struct target *t, struct err *err)
+{
+	CLEANUP_BUF struct buf dir = BUF_INIT;
+	const char *ns = t->spec.ns;
+
+	buf_str(&dir, t->spec.repository);
+	while (*ns) {
+		size_t n = strcspn(ns, "/");
+
+		buf_str(&dir, "/ns/");
+		buf_add(&dir, ns, n);
+		ns += n + (ns[n] == '/');
+	}
+	if (!buf_cstr(&dir))
+		return err_set(err, -ENOMEM, "snapshot");
+	return err_text(err, -ENOENT, "open file \"%s/%s/index.json.blob\" failed - not found", buf_cstr(&dir),
+			t->spec.snapshot);
+}
+
 int compat_open(struct target *t, int *ret_code, struct err *err)
 {
 	int r = target_open(t, err);
 
 	*ret_code = 0;
+	if (r == -ENOENT && t->store && strstr(err->text, "is not finished")) {
+		*ret_code = 404;
+		return no_manifest(t, err);
+	}
 	if (r == -ENOENT && t->store) {
 		*ret_code = 400;
 		return err_text(err, r, "snapshot %s does not exist.", t->spec.snapshot);

@@ -68,4 +68,13 @@ int restore_to_tar(struct restore_tar *t, const struct restore_options *o, unsig
 int restore_tar_finish(struct restore_tar *t, struct err *err);
 void restore_tar_free(struct restore_tar *t);
 
+/* The same for zip: directories, regular files and symbolic links; what else there is counts as left out. */
+struct restore_zip;
+int restore_zip_new(int fd, struct restore_zip **ret, struct err *err);
+int restore_to_zip(struct restore_zip *z, const struct restore_options *o, unsigned int dec_flags,
+		   restore_read_fn *read, void *arg, const struct restore_sink *sink, struct restore_report *ret,
+		   struct err *err);
+int restore_zip_finish(struct restore_zip *z, struct err *err);
+void restore_zip_free(struct restore_zip *z);
+
 #endif
