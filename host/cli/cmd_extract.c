@@ -190,6 +190,45 @@ static int choose_form(struct extract *x, const struct target_path *p, struct er
 	return 0;
 }
 
+/* The contents of one file of the archive or disk that @p leads into. */
+static int open_plain(struct extract *x, const struct target_path *p, const struct buf *path, struct err *err)
+{
+	static const struct client_extract how = { .format = "plain" };
+	size_t skip = p->archive_len + 1;
+	int r;
+
+	x->ended = false;
+	if (p->archive)
+		return archive_stream_open(x->target.snapshot, p->archive, (const char *)path->data + skip, path->len - skip,
+					   ARCHIVE_PLAIN, on_damage, x, &x->archive, err);
+	r = target_connect(&x->target, &x->client, NULL, err);
+	return r < 0 ? r : client_extract_begin(x->client, path->data, path->len, &how, err);
+}
+
+/* Hard links are files of their own in a zip. Their targets are named from the root of the stream. */
+static int zip_links(struct extract *x, const struct target_path *p, bool container, struct err *err)
+{
+	const char *slash = memrchr(p->bytes.data, '/', p->bytes.len), *target;
+	size_t base = container && slash ? (size_t)((const uint8_t *)slash - p->bytes.data) : p->bytes.len;
+	int r = 0;
+
+	while (r == 0 && x->zip && (target = restore_zip_link(x->zip))) {
+		CLEANUP_BUF struct buf path = BUF_INIT;
+
+		buf_add(&path, p->bytes.data, base);
+		buf_u8(&path, '/');
+		buf_str(&path, target);
+		r = buf_ok(&path) < 0 ? err_set(err, buf_ok(&path), "path") : open_plain(x, p, &path, err);
+		if (r == 0)
+			r = restore_zip_link_data(x->zip, read_stream, x, &x->sum, err);
+		archive_stream_close(x->archive);
+		x->archive = NULL;
+		client_free(x->client);
+		x->client = NULL;
+	}
+	return r;
+}
+
 /* The whole archive gives the target directory its metadata; the root of anything else is a mere container. */
 static int extract_archive(struct extract *x, const struct target_path *p, struct err *err)
 {
@@ -197,6 +236,7 @@ static int extract_archive(struct extract *x, const struct target_path *p, struc
 				       x->form == FORM_PXAR ? ARCHIVE_PXAR : ARCHIVE_RESTORE;
 	size_t len;
 	const char *inner = target_inner(p, &len);
+	bool container;
 	int r;
 
 	/* A session for another path can be started only before. */
@@ -212,9 +252,10 @@ static int extract_archive(struct extract *x, const struct target_path *p, struc
 		x->opt.abort = x->stop = cli_signals_defer(-1);
 	r = x->form == FORM_PLAIN || x->form == FORM_PXAR ? copy_stream(x, err) : restore_stream(x, err);
 	x->opt.skip_root = true;
+	container = archive_stream_is_container(x->archive);
 	archive_stream_close(x->archive);
 	x->archive = NULL;
-	return r;
+	return r < 0 ? r : zip_links(x, p, container, err);
 }
 
 static int extract_one(struct extract *x, const struct target_path *p, struct err *err)
@@ -243,7 +284,7 @@ static int extract_one(struct extract *x, const struct target_path *p, struct er
 		(void)cli_signals_defer(-1);
 	client_free(x->client);
 	x->client = NULL;
-	return r;
+	return r < 0 ? r : zip_links(x, p, true, err);
 }
 
 static int add_path(struct extract *x, const char *text, size_t len, struct err *err)
@@ -482,7 +523,8 @@ static int run_extract(const struct args *a)
 	const char *over = args_text(a, "overwrite");
 	struct extract x = {
 		.args = a,
-		.opt = { .devices = args_flag(a, "devices"), .keep_partial = args_flag(a, "keep-partial"), .skip_root = true },
+		.opt = { .devices = args_flag(a, "devices"), .keep_partial = args_flag(a, "keep-partial"),
+			 .skip_special = args_flag(a, "skip-special"), .skip_root = true },
 	};
 	struct err err = ERR_INIT;
 	int r;
@@ -515,6 +557,7 @@ static const struct opt opts[] = {
 	{ OPT("zstd", OPT_BOOL, NULL, "compress standard output") },
 	{ OPT("overwrite", OPT_TEXT, "never|always|if-newer", "what to do with files that exist (default: never)") },
 	{ OPT("devices", OPT_BOOL, NULL, "create device nodes") },
+	{ OPT("skip-special", OPT_BOOL, NULL, "sockets, and in a zip devices and FIFOs, are no loss") },
 	{ OPT("keep-partial", OPT_BOOL, NULL, "keep files that could not be read whole as NAME.partial") },
 	{ OPT("quiet", OPT_BOOL, NULL, "no progress, no totals") },
 	OPT_END,

@@ -122,6 +122,7 @@ static void translate(const struct job *j, struct words *w)
 	if (j->format) {
 		add(w, "--format");
 		add(w, j->format);
+		add(w, "--skip-special=1");
 		if (args_flag(a, "zstd"))
 			add(w, "--zstd=1");
 	} else {

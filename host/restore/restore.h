@@ -24,6 +24,7 @@ enum restore_overwrite { RESTORE_OVERWRITE_NEVER, RESTORE_OVERWRITE_ALWAYS, REST
 struct restore_options {
 	enum restore_overwrite overwrite;
 	bool devices;		/* create device nodes */
+	bool skip_special;	/* to tar and zip: say nothing of sockets and devices that these cannot hold */
 	bool keep_partial;	/* a file that could not be read whole stays as NAME.partial */
 	bool skip_root;		/* the root entry is a mere container: apply none of its metadata */
 	const volatile sig_atomic_t *abort;	/* may be NULL; once it is not 0 the call cleans up and fails with -EINTR */
@@ -74,6 +75,16 @@ int restore_zip_new(int fd, struct restore_zip **ret, struct err *err);
 int restore_to_zip(struct restore_zip *z, const struct restore_options *o, unsigned int dec_flags,
 		   restore_read_fn *read, void *arg, const struct restore_sink *sink, struct restore_report *ret,
 		   struct err *err);
+
+/**
+ * restore_zip_link() - zip has no hard links: the next one that came, to be written as a file of its own
+ * Return: path of its target from the root of the stream it came in, until the next call; NULL if there is none left.
+ */
+const char *restore_zip_link(struct restore_zip *z);
+/** restore_zip_link_data() - write it: @read gives the contents of the target. Return: 0; negative errno, the zip is broken. */
+int restore_zip_link_data(struct restore_zip *z, restore_read_fn *read, void *arg, struct restore_report *ret,
+			  struct err *err);
+
 int restore_zip_finish(struct restore_zip *z, struct err *err);
 void restore_zip_free(struct restore_zip *z);
 

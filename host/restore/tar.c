@@ -191,7 +191,7 @@ static int on_entry(struct to_tar *t, const struct pxar_entry *e, struct err *er
 	case PXAR_KIND_HARDLINK:
 		return put_hardlink(t, e, err);
 	case PXAR_KIND_SOCKET:
-		return left_out(t, e, -EOPNOTSUPP, "tar has no sockets");
+		return t->o->skip_special ? 0 : left_out(t, e, -EOPNOTSUPP, "tar has no sockets");
 	default:
 		t->rep.r->others++;
 		return put_member(t, e, err);

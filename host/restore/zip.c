@@ -15,6 +15,7 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/utf8.h"
+#include "host/restore/links.h"
 #include "host/restore/pump.h"
 
 #define SIG_LOCAL 0x04034b50u
@@ -33,11 +34,22 @@
 #define BLOCK ((size_t)64 << 10)
 #define CENTRAL_MAX ((size_t)2 << 30)
 
+/* A hard link, as a file of its own: to be written when the stream is done. */
+struct zip_link {
+	struct zip_link *next;
+	uint32_t mode;
+	int64_t mtime;
+	size_t name_len;
+	char *target;		/* in the same memory, behind the name */
+	char name[];
+};
+
 struct restore_zip {
 	int fd;			/* borrowed */
 	bool broken;		/* it must not get an end */
 	struct buf out;		/* heads on their way */
 	struct buf central;
+	struct zip_link *links, **links_end, *link;	/* link: the one that is being written */
 	uint64_t off, nr;	/* bytes written, members */
 	z_stream z;
 	bool z_ready;
@@ -57,7 +69,9 @@ struct to_zip {
 	struct restore_zip *zip;
 	const struct restore_options *o;
 	struct report rep;
+	struct links_made made;
 	const struct pxar_entry *entry;	/* the file whose data comes; NULL */
+	bool ext;
 	bool held;		/* @entry has no data and is not in the zip yet: it may turn out to be unreadable */
 	struct member m;	/* the member that is being written */
 	size_t segment;		/* of the entry's segments, @segment_seen bytes of it came */
@@ -73,6 +87,7 @@ int restore_zip_new(int fd, struct restore_zip **ret, struct err *err)
 		return err_set(err, -ENOMEM, "zip");
 	z->fd = fd;
 	z->z_ready = true;
+	z->links_end = &z->links;
 	z->central.limit = CENTRAL_MAX;
 	*ret = TAKE_PTR(z);
 	return 0;
@@ -84,6 +99,11 @@ void restore_zip_free(struct restore_zip *z)
 		return;
 	if (z->z_ready)
 		(void)deflateEnd(&z->z);
+	free(z->link);
+	for (struct zip_link *l = z->links, *next; l; l = next) {
+		next = l->next;
+		free(l);
+	}
 	buf_free(&z->out);
 	buf_free(&z->central);
 	free(z);
@@ -181,13 +201,12 @@ static void put_central(struct buf *b, const struct member *m)
 }
 
 /* Compress; the block goes out as often as it is full. */
-static int pack(struct to_zip *t, const void *p, size_t len, int how, struct err *err)
+static int pack(struct restore_zip *z, struct member *m, const void *p, size_t len, int how, struct err *err)
 {
-	struct restore_zip *z = t->zip;
 	int r;
 
-	t->m.crc = (uint32_t)crc32_z(t->m.crc, p, len);
-	t->m.size += len;
+	m->crc = (uint32_t)crc32_z(m->crc, p, len);
+	m->size += len;
 	z->z.next_in = (Bytef *)(uintptr_t)p;
 	z->z.avail_in = (uInt)len;
 	do {
@@ -195,7 +214,7 @@ static int pack(struct to_zip *t, const void *p, size_t len, int how, struct err
 		z->z.avail_out = BLOCK;
 		(void)deflate(&z->z, how);
 		r = write_out(z, z->block, BLOCK - z->z.avail_out, err);
-		t->m.packed += BLOCK - z->z.avail_out;
+		m->packed += BLOCK - z->z.avail_out;
 	} while (r == 0 && !z->z.avail_out);
 	return r;
 }
@@ -206,45 +225,37 @@ static int put_zeros(struct to_zip *t, uint64_t len, struct err *err)
 	int r = 0;
 
 	for (; r == 0 && len; len -= len < BLOCK ? len : BLOCK)
-		r = pack(t, zeros, len < BLOCK ? (size_t)len : BLOCK, Z_NO_FLUSH, err);
+		r = pack(t->zip, &t->m, zeros, len < BLOCK ? (size_t)len : BLOCK, Z_NO_FLUSH, err);
 	return r;
 }
 
-/* Return: 0; 1 the name is too long. */
-static int begin(struct to_zip *t, const struct pxar_entry *e, struct err *err)
+/* m->name is there. Return: 0; 1 the name is too long. */
+static int begin_member(struct restore_zip *z, struct member *m, uint32_t mode, int64_t mtime, struct err *err)
 {
-	const bool dir = e->kind == PXAR_KIND_DIR;
-	struct member *m = &t->m;
+	const bool dir = S_ISDIR(mode);
 
-	buf_reset(&m->name);
-	buf_add(&m->name, t->rep.path.data, t->rep.path.len);
-	buf_add(&m->name, e->name, e->name_len);
-	if (dir)
-		buf_u8(&m->name, '/');
 	if (buf_ok(&m->name) < 0)
 		return err_set(err, -ENOMEM, "zip");
 	if (m->name.len > UINT16_MAX)
 		return 1;
 	m->flags = (uint16_t)((dir ? 0 : FLAG_BEHIND) | (utf8_valid(m->name.data, m->name.len) ? FLAG_UTF8 : 0));
 	m->method = dir ? 0 : DEFLATE;
-	m->mode = (uint32_t)e->mode & 0xffff;
+	m->mode = mode & 0xffff;
 	m->crc = 0;
 	m->size = m->packed = 0;
-	m->off = t->zip->off;
-	dos_time(e->mtime_s, &m->date, &m->time);
-	put_local(&t->zip->out, m);
-	(void)deflateReset(&t->zip->z);
-	return flush(t->zip, err);
+	m->off = z->off;
+	dos_time(mtime, &m->date, &m->time);
+	put_local(&z->out, m);
+	(void)deflateReset(&z->z);
+	return flush(z, err);
 }
 
-static int end(struct to_zip *t, struct err *err)
+static int end_member(struct restore_zip *z, struct member *m, struct err *err)
 {
-	struct restore_zip *z = t->zip;
-	struct member *m = &t->m;
 	int r = 0;
 
 	if (m->flags & FLAG_BEHIND) {
-		r = pack(t, "", 0, Z_FINISH, err);
+		r = pack(z, m, "", 0, Z_FINISH, err);
 		buf_u32le(&z->out, SIG_DATA);
 		buf_u32le(&z->out, m->crc);
 		buf_u64le(&z->out, m->packed);
@@ -255,6 +266,26 @@ static int end(struct to_zip *t, struct err *err)
 	if (r == 0 && buf_ok(&z->central) < 0)
 		r = err_set(err, buf_ok(&z->central), "directory of the zip");
 	return r < 0 ? r : flush(z, err);
+}
+
+static void add_name(struct buf *b, const struct to_zip *t, const struct pxar_entry *e)
+{
+	buf_add(b, t->rep.path.data, t->rep.path.len);
+	buf_add(b, e->name, e->name_len);
+}
+
+static int begin(struct to_zip *t, const struct pxar_entry *e, struct err *err)
+{
+	buf_reset(&t->m.name);
+	add_name(&t->m.name, t, e);
+	if (e->kind == PXAR_KIND_DIR)
+		buf_u8(&t->m.name, '/');
+	return begin_member(t->zip, &t->m, (uint32_t)e->mode, e->mtime_s, err);
+}
+
+static int end(struct to_zip *t, struct err *err)
+{
+	return end_member(t->zip, &t->m, err);
 }
 
 static int left_out(struct to_zip *t, const struct pxar_entry *e, int code, const char *what)
@@ -284,7 +315,7 @@ static int put_link(struct to_zip *t, const struct pxar_entry *e, struct err *er
 	if (r)
 		return r == 1 ? left_out(t, e, -ENAMETOOLONG, "link") : r;
 	t->rep.r->others++;
-	r = pack(t, e->target, e->target_len, Z_NO_FLUSH, err);
+	r = pack(t->zip, &t->m, e->target, e->target_len, Z_NO_FLUSH, err);
 	return r < 0 ? r : end(t, err);
 }
 
@@ -312,6 +343,27 @@ static int put_file(struct to_zip *t, const struct pxar_entry *e, struct err *er
 	return t->held ? 0 : begin_file(t, err);
 }
 
+static int keep_link(struct to_zip *t, const struct pxar_entry *e, struct err *err)
+{
+	CLEANUP_BUF struct buf name = BUF_INIT;
+	struct pxar_entry link = *e;
+	struct zip_link *l;
+
+	if (!links_made_noted(&t->made, &link))
+		return left_out(t, e, -ENOENT, "target of the hard link is not in the archive");
+	add_name(&name, t, e);
+	l = buf_ok(&name) < 0 ? NULL : malloc(sizeof(*l) + name.len + e->target_len + 1);
+	if (!l)
+		return err_set(err, -ENOMEM, "hard links of the zip");
+	*l = (struct zip_link){ .mode = (uint32_t)link.mode, .mtime = link.mtime_s, .name_len = name.len };
+	memcpy(l->name, name.data, name.len);
+	l->target = l->name + name.len;
+	memcpy(l->target, e->target, e->target_len + 1);
+	*t->zip->links_end = l;
+	t->zip->links_end = &l->next;
+	return 0;
+}
+
 static int on_entry(struct to_zip *t, const struct pxar_entry *e, struct err *err)
 {
 	t->last = e->name;
@@ -323,9 +375,9 @@ static int on_entry(struct to_zip *t, const struct pxar_entry *e, struct err *er
 	case PXAR_KIND_SYMLINK:
 		return put_link(t, e, err);
 	case PXAR_KIND_HARDLINK:
-		return left_out(t, e, -EOPNOTSUPP, "another name of a file that is in the zip already: zip has no hard links");
+		return keep_link(t, e, err);
 	default:
-		return left_out(t, e, -EOPNOTSUPP, "zip has only files, directories and symbolic links");
+		return t->o->skip_special ? 0 : left_out(t, e, -EOPNOTSUPP, "zip has only files, directories and symbolic links");
 	}
 }
 
@@ -350,7 +402,7 @@ static int sparse_data(struct to_zip *t, const uint8_t *p, size_t len, struct er
 			n = (size_t)(s->len - t->segment_seen);
 		r = fill(t, s->off + t->segment_seen, err);
 		if (r == 0)
-			r = pack(t, p, n, Z_NO_FLUSH, err);
+			r = pack(t->zip, &t->m, p, n, Z_NO_FLUSH, err);
 		t->segment_seen += n;
 		if (t->segment_seen == s->len) {
 			t->segment++;
@@ -367,7 +419,7 @@ static int on_data(struct to_zip *t, const uint8_t *p, size_t len, struct err *e
 	if (!t->entry)
 		return 0;
 	t->rep.r->bytes += len;
-	return t->entry->has_segments ? sparse_data(t, p, len, err) : pack(t, p, len, Z_NO_FLUSH, err);
+	return t->entry->has_segments ? sparse_data(t, p, len, err) : pack(t->zip, &t->m, p, len, Z_NO_FLUSH, err);
 }
 
 static int end_file(struct to_zip *t, const struct pxar_error *error, struct err *err)
@@ -392,6 +444,8 @@ static int end_file(struct to_zip *t, const struct pxar_error *error, struct err
 	} else {
 		t->rep.r->files++;
 		r = fill(t, e->size, err);
+		if (r == 0 && (!t->ext || e->link_id) && links_made_note(&t->made, e) == -ENOMEM)
+			r = err_set(err, -ENOMEM, "table of hard links");
 	}
 	return r < 0 ? r : end(t, err);
 }
@@ -445,6 +499,7 @@ static void on_broken(void *arg, int code)
 
 static void to_zip_free(struct to_zip *t)
 {
+	links_made_free(&t->made);
 	buf_free(&t->m.name);
 	buf_free(&t->rep.path);
 }
@@ -453,10 +508,48 @@ int restore_to_zip(struct restore_zip *zip, const struct restore_options *o, uns
 		   restore_read_fn *read, void *arg, const struct restore_sink *sink, struct restore_report *ret,
 		   struct err *err)
 {
-	CLEANUP(to_zip_free) struct to_zip t = { .zip = zip, .o = o, .rep = { .r = ret, .sink = sink } };
+	CLEANUP(to_zip_free) struct to_zip t = { .zip = zip, .o = o, .ext = dec_flags & PXAR_DEC_EXT,
+						 .rep = { .r = ret, .sink = sink } };
 	const struct pump p = { read, arg, dec_flags, o->abort, on_event, on_broken, &t };
 
 	return pump_run(&p, err);
+}
+
+const char *restore_zip_link(struct restore_zip *z)
+{
+	free(z->link);
+	z->link = z->links;
+	if (!z->link)
+		return NULL;
+	z->links = z->link->next;
+	if (!z->links)
+		z->links_end = &z->links;
+	return z->link->target;
+}
+
+int restore_zip_link_data(struct restore_zip *z, restore_read_fn *read, void *arg, struct restore_report *ret,
+			  struct err *err)
+{
+	struct member m = { .name = BUF_INIT };
+	CLEANUP_FREE uint8_t *bytes = malloc(BLOCK);
+	ssize_t n = 0;
+	int r;
+
+	buf_add(&m.name, z->link->name, z->link->name_len);
+	r = bytes ? begin_member(z, &m, z->link->mode, z->link->mtime, err) : err_set(err, -ENOMEM, "zip");
+	while (r == 0 && (n = read(arg, bytes, BLOCK, err)) > 0)
+		r = pack(z, &m, bytes, (size_t)n, Z_NO_FLUSH, err);
+	if (r == 0 && n < 0)
+		r = (int)n;
+	if (r == 0)
+		r = end_member(z, &m, err);
+	ret->files++;
+	ret->bytes += m.size;
+	buf_free(&m.name);
+	if (r == 1)
+		r = err_set(err, -ENAMETOOLONG, "hard link");
+	z->broken |= r < 0;
+	return r;
 }
 
 static void put_end64(struct buf *b, uint64_t nr, uint64_t off, uint64_t len)

@@ -176,6 +176,19 @@ def check_extract(tap, run, full, store):
     except zipfile.BadZipFile as e:
         seen, bad = {}, str(e)
     tap.ok(r.code == 0 and bad is None and seen == files, "a directory comes as zip", r, bad, sorted(seen)[:9], sorted(files)[:9])
+    r = run("extract", SNAPSHOT, ROOTFS, "-")
+    with zipfile.ZipFile(io.BytesIO(r.out)) as z:
+        names = [n for n in z.namelist() if "owned" in n]
+        contents = {z.read(n) for n in names}
+        bad = z.testzip()
+        links = {i.filename: z.read(i) for i in z.infolist() if i.external_attr >> 28 == 0xa}
+    tap.ok(r.code == 0 and not r.err and bad is None and len(names) > 2 and len(contents) == 1,
+           "a whole partition: every name of a file has its contents, what a zip cannot hold is no error", r, names)
+    tap.ok(links.get("2/links/rel") == b"target.txt", "symbolic links stay what they are", links)
+    target = os.path.join(os.path.dirname(store), "out")
+    r = run("extract", SNAPSHOT, ROOTFS + "/docs", target)
+    got = {n: open(os.path.join(target, n), "rb").read() for n in files if os.path.exists(os.path.join(target, n))}
+    tap.ok(r.code == 0 and got == files, "into a directory", r, sorted(got)[:9])
     r = run("extract", SNAPSHOT, ROOTFS + "/docs", "-", "--format", "tar", "--zstd", "1")
     done = subprocess.run(["zstd", "-dcq"], input=r.out, stdout=subprocess.PIPE, check=False)
     tap.ok(r.code == 0 and done.returncode == 0 and done.stdout == plain.out, "tar and zstd", r)
