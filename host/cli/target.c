@@ -32,7 +32,7 @@ const struct opt target_vm_opts[] = {
 	KEY_OPTIONS,
 	{ OPT("require-signature", OPT_BOOL, NULL, "refuse a snapshot whose manifest is not signed with the key") },
 	{ OPT("lock", OPT_TEXT, "auto|require|none", "lock the snapshot against removal while it is read (default: auto)") },
-	{ OPT("jail", OPT_TEXT, "auto|strict|reduced", "around QEMU; reduced: without namespaces (default: auto, which is strict)") },
+	{ OPT("jail", OPT_TEXT, "auto|strict|reduced", "around QEMU (default: auto, which is strict)") },
 	{ OPT("accel", OPT_TEXT, "auto|kvm|tcg", "how the VM's processor is made (default: PLUCK_ACCEL, else auto)") },
 	{ OPT("log-level", OPT_TEXT, "err|warn|info|debug", "what is said on standard error (default: info)") },
 	{ OPT("idle-timeout", OPT_NUMBER, "SECONDS",
