@@ -83,7 +83,9 @@ static int add_row(struct listing *l, const struct client_entry *e, const char *
 	if (buf_ok(&b) < 0)
 		return -ENOMEM;
 	row = &l->row[l->nr_rows++];
-	*row = (struct row){ .type = e->type, .name = (char *)b.data, .time = (char *)b.data + time, .size = (char *)b.data + size };
+	*row = (struct row){ .type = e->type, .name = (char *)b.data };
+	row->time = row->name + time;
+	row->size = row->name + size;
 	b = BUF_INIT;
 	return 0;
 }

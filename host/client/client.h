@@ -58,7 +58,8 @@ int client_list(struct client *c, const void *path, size_t path_len, bool recurs
  * client_list_plain() - the same as the reference's daemon has it: only directories and regular files, symbolic links as what
  * they point to. Of a file has_stat means its mtime_s alone.
  */
-int client_list_plain(struct client *c, const void *path, size_t path_len, client_entry_fn *fn, void *arg, struct err *err);
+int client_list_plain(struct client *c, const void *path, size_t path_len, client_entry_fn *fn, void *arg,
+		      struct err *err);
 
 /** client_stat() - all metadata of one path as a JSON object (caller decrefs). */
 int client_stat(struct client *c, const void *path, size_t path_len, json_t **ret, struct err *err);

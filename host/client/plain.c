@@ -120,7 +120,8 @@ static int read_all(struct client *c, struct plain *l, struct err *err)
 	return r;
 }
 
-int client_list_plain(struct client *c, const void *path, size_t path_len, client_entry_fn *fn, void *arg, struct err *err)
+int client_list_plain(struct client *c, const void *path, size_t path_len, client_entry_fn *fn, void *arg,
+		      struct err *err)
 {
 	struct plain l = { .fn = fn, .arg = arg, .base = path, .base_len = path_len, .object = { .limit = WIRE_LINE_MAX } };
 	CLEANUP_BUF struct buf b = BUF_INIT;
