@@ -243,6 +243,34 @@ static void test_slow_beside_fast(void **state)
 	check_gen(slow, SPEED_BYTES, 1);
 }
 
+/* Many connections at once; one of them never reads, the others get all of theirs. */
+static void test_one_of_many_stuck(void **state)
+{
+	enum { NR = 24 };	/* more processes do not fit into this guest */
+	static uint8_t buf[64 << 10];
+	size_t got[NR] = { 0 };
+	unsigned int before;
+	int fd[NR];
+
+	(void)state;
+	require_vm();
+	before = rig.done + rig.failed;
+	for (int i = 0; i < NR; i++)
+		fd[i] = rig_command(&rig, i ? "gen 1048576\n" : "gen 268435456\n");
+	for (int i = NR - 1; i > 0; i--) {
+		ssize_t n;
+
+		while ((n = read(fd[i], buf, sizeof(buf))) > 0)
+			got[i] += (size_t)n;
+		assert_int_equal(n, 0);
+		assert_int_equal(got[i], 1048576);
+		(void)close(fd[i]);
+	}
+	(void)close(fd[0]);
+	rig_wait_ends(&rig, before + NR);
+	assert_string_equal(rig.fatal, "");
+}
+
 static void test_speed(void **state)
 {
 	static uint8_t copy[256 << 10];
@@ -313,6 +341,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_slow_beside_fast),
+		cmocka_unit_test(test_one_of_many_stuck),
 		cmocka_unit_test(test_speed),
 		cmocka_unit_test(test_client_leaves),
 	};

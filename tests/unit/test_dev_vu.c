@@ -119,6 +119,14 @@ static const struct {
 	{ "indirect, empty", { OUT_END(0x1000, 16), IND(0, 0) }, 1, 1, -EPROTO, 0, 0 },
 	{ "indirect over the edge", { OUT_END(0, 1), IND(0x7ff0, 32) }, 1, 1, -EPROTO, 0, 0 },
 	{ "indirect with next", { { 0, 16, VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT, 1 }, OUT_END(0, 1) }, 0, 1, -EPROTO, 0, 0 },
+	{ "over two regions", { OUT_END(0x7ff0, 0xf8020) }, 0, 1, -EPROTO, 0, 0 },
+	{ "length wraps the address", { OUT_END(0x1000, UINT32_MAX) }, 0, 1, -EPROTO, 0, 0 },
+	{ "end of all addresses", { OUT_END(UINT64_MAX - 15, 16) }, 0, 1, -EPROTO, 0, 0 },
+	{ "tail loops", { OUT(0, 1, 1), OUT(0, 1, 2), OUT(0, 1, 1) }, 0, 1, -EPROTO, 0, 0 },
+	{ "indirect loops", { OUT(0x1000, 16, 1), OUT(0x1000, 16, 0), IND(0, 32) }, 2, 1, -EPROTO, 0, 0 },
+	{ "indirect, length wraps", { OUT_END(0, 1), IND(0x10, 0xfffffff0) }, 1, 1, -EPROTO, 0, 0 },
+	{ "indirect, unaligned", { OUT_END(0, 1), IND(0x1001, 16) }, 1, 1, -EPROTO, 0, 0 },
+	{ "indirect in the hole", { OUT_END(0, 1), IND(0x8000, 16) }, 1, 1, -EPROTO, 0, 0 },
 	{ "indirect inside", { OUT(0, 1, 1), IND(0, 16) }, 0, 1, -EPROTO, 0, 0 },
 	{ "indirect in indirect", { IND(0, 16) }, 0, 1, -EPROTO, 0, 0 },
 };
@@ -208,6 +216,10 @@ static const struct {
 	{ "unaligned used", 8, UVA, UVA + AVAIL, UVA + USED + 2, -EPROTO },
 	{ "table over the edge", 8, UVA + 0x7f90, UVA + AVAIL, UVA + USED, -EPROTO },
 	{ "avail outside", 8, UVA, 0, UVA + USED, -EPROTO },
+	{ "used outside", 8, UVA, UVA + AVAIL, UVA + 0x8000, -EPROTO },
+	{ "used wraps", 8, UVA, UVA + AVAIL, UINT64_MAX - 3, -EPROTO },
+	{ "avail over the edge", 8, UVA, UVA + 0x7ff0, UVA + USED, -EPROTO },
+	{ "guest address for an own one", 8, 0, AVAIL, USED, -EPROTO },
 	{ "used over the edge", 8, UVA, UVA + AVAIL, UVA + 0x7fbc, -EPROTO },
 };
 
