@@ -222,6 +222,93 @@ static void test_credit_to_guest(void **state)
 	(void)close(fd);
 }
 
+/* A window that the guest moves about: no byte beyond the smallest it told last, and never a wrap. */
+static void test_window_lies(void **state)
+{
+	struct vsock_hdr h, got;
+	int fd = open_client(&h);
+
+	(void)state;
+	h.buf_alloc = 0;
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0, NULL), 0);
+	assert_int_equal(send(fd, bytes, 9000, 0), 9000);
+	vg_turn(&g);
+	post(8);
+	while (vg_received(&g, &got))
+		assert_int_not_equal(got.op, VIRTIO_VSOCK_OP_RW);
+	h.buf_alloc = 1000;
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0, NULL), 0);
+	assert_non_null(vg_received(&g, &got));
+	assert_int_equal(got.op, VIRTIO_VSOCK_OP_RW);
+	assert_int_equal(got.len, 1000);
+	h.buf_alloc = 10;	/* less than is under way */
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0, NULL), 0);
+	while (vg_received(&g, &got))
+		assert_int_not_equal(got.op, VIRTIO_VSOCK_OP_RW);
+	h.buf_alloc = UINT32_MAX;
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0, NULL), 0);
+	assert_non_null(vg_received(&g, &got));
+	assert_int_equal(got.op, VIRTIO_VSOCK_OP_RW);
+	assert_true(got.len <= VG_BUF - VSOCK_HDR_BYTES);
+	h.fwd_cnt = 1u << 31;	/* more than was ever sent */
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0, NULL), -EPROTO);
+	(void)close(fd);
+}
+
+/* A guest that answers no request: the table is bounded, clients beyond it are refused, and those that leave give room. */
+static void test_half_open(void **state)
+{
+	static int fd[VSOCK_CONNS + 8];
+	struct vsock_hdr got;
+	struct link_msg m;
+	size_t failed = 0;
+	int pair[2];
+
+	(void)state;
+	for (size_t i = 0; i < VSOCK_CONNS + 8; i++) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+		fd[i] = pair[0];
+		vsock_client(&g.v, pair[1], 807, (uint32_t)i);
+	}
+	while (link_recv(g.link[1], &m, NULL, 0, NULL) == 1)
+		failed += m.type == LINK_CLIENT_FAILED;
+	assert_int_equal(failed, 8);
+	for (size_t i = 0; i < VSOCK_CONNS + 8; i++)
+		(void)close(fd[i]);
+	for (int i = 0; i < 1200; i++) {
+		vg_turn(&g);
+		post(1);
+		(void)vg_received(&g, &got);
+	}
+	for (size_t i = 0; i < VSOCK_CONNS; i++)
+		assert_int_equal(g.v.conn[i].state, VSOCK_FREE);
+}
+
+/* Answers and ends that come twice, or for what is not there, harm nobody. */
+static void test_repeats(void **state)
+{
+	static const uint16_t ops[] = { VIRTIO_VSOCK_OP_RESPONSE, VIRTIO_VSOCK_OP_REQUEST, VIRTIO_VSOCK_OP_CREDIT_REQUEST,
+					VIRTIO_VSOCK_OP_RST, VIRTIO_VSOCK_OP_RST, VIRTIO_VSOCK_OP_SHUTDOWN,
+					VIRTIO_VSOCK_OP_RESPONSE, VIRTIO_VSOCK_OP_CREDIT_UPDATE, VIRTIO_VSOCK_OP_RW };
+	struct vsock_hdr h, got;
+	struct link_msg m;
+	size_t ends = 0;
+	int fd = open_client(&h);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++) {
+		int r = send_op(&h, ops[i], 0, NULL);
+
+		assert_true(r == 0 || r == -EPROTO);
+		post(1);
+		(void)vg_received(&g, &got);
+	}
+	while (link_recv(g.link[1], &m, NULL, 0, NULL) == 1)
+		ends += m.type == LINK_CLIENT_DONE || m.type == LINK_CLIENT_FAILED;
+	assert_int_equal(ends, 1);
+	(void)close(fd);
+}
+
 /* What the guest has sent before it closed reaches a client that reads late, and then the end. */
 static void test_data_before_shutdown(void **state)
 {
@@ -333,7 +420,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_violations), T(test_credit_from_guest), T(test_credit_to_guest), T(test_data_before_shutdown),
-		T(test_half_close), T(test_refused), T(test_guest_connects), T(test_strays),
+		T(test_half_close), T(test_refused), T(test_window_lies),
+		T(test_half_open), T(test_repeats), T(test_guest_connects), T(test_strays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

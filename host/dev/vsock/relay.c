@@ -140,7 +140,8 @@ void vsock_client_event(struct loop_src *s, uint32_t events)
 	}
 	if (events & EPOLLOUT && c->buf_len)
 		vsock_flush(c);
-	if (c->state == VSOCK_DRAINING && c->hung_up)
+	/* A guest that never answers must not keep what its client has left; a late answer is reset as a stray. */
+	if ((c->state == VSOCK_DRAINING || c->state == VSOCK_CONNECTING) && c->hung_up)
 		vsock_close(c, 0);
 	if (vsock_pump(v, &err) < 0)
 		uplink_fatal(v->port.up, &err, v->port.name);
