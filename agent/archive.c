@@ -9,6 +9,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "agent/data.h"
 #include "agent/entry.h"
 #include "agent/holes.h"
 #include "agent/links.h"
@@ -91,34 +92,26 @@ static int zeros(struct archive *a, uint64_t n)
  * A run of a file's bytes; zeros in place of what cannot be read.
  * @ret_error, @ret_bad: the first failure and where; not touched without one
  */
-static int send_run(struct archive *a, int fd, uint64_t off, uint64_t len, int *ret_error, uint64_t *ret_bad)
+static int send_run(struct archive *a, struct data *d, uint64_t off, uint64_t len, int *ret_error, uint64_t *ret_bad)
 {
 	while (len && !*ret_error) {
-		size_t room;
-		uint8_t *p = reply_space(a->q->reply, &room);
-		ssize_t n;
+		ssize_t n = data_send(d, a->q->reply, off, off + len, ret_error);
 
-		if (!p)
-			return -EPIPE;
-		n = pread(fd, p, room < len ? room : (size_t)len, (off_t)off);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			*ret_error = n < 0 ? -errno : -ENODATA;
+		if (n < 0)
+			return (int)n;
+		if (n == 0) {
 			*ret_bad = off;
 			if (len > a->zeros_max)
 				return err_set(a->q->err, -EFBIG, "a file that cannot be read claims %" PRIu64 " further bytes",
 					       len);
-			break;
 		}
-		reply_commit(a->q->reply, (size_t)n);
 		off += (uint64_t)n;
 		len -= (uint64_t)n;
 	}
 	return zeros(a, len);
 }
 
-static int send_payload(struct archive *a, int fd, const struct pxar_entry *e, int error)
+static int send_payload(struct archive *a, struct data *d, const struct pxar_entry *e, int error)
 {
 	const struct pxar_segment whole = { 0, e->payload_size };
 	const struct pxar_segment *v = e->has_segments ? e->segments : &whole;
@@ -127,7 +120,7 @@ static int send_payload(struct archive *a, int fd, const struct pxar_entry *e, i
 	int r = drain(a);
 
 	for (size_t i = 0; r == 0 && i < nr; i++)
-		r = send_run(a, fd, v[i].off, v[i].len, &error, &bad);
+		r = send_run(a, d, v[i].off, v[i].len, &error, &bad);
 	if (r < 0)
 		return r;
 	pxar_enc_payload(a->enc, e->payload_size);
@@ -151,22 +144,18 @@ static void find_holes(struct archive *a, int fd, const struct statx *st, struct
  * A file whose first byte cannot be read goes out without data, instead of as many zeros as its size, which may be a lie, asks
  * for. Return: 0; the negative errno of the read.
  */
-static int check_readable(int fd, struct pxar_entry *e)
+static int check_readable(const struct data *d, struct pxar_entry *e)
 {
 	static const struct pxar_segment none;
-	ssize_t n;
-	char c;
+	int r = e->payload_size ? data_readable(d, e->has_segments ? e->segments[0].off : 0) : 0;
 
-	if (!e->payload_size)
-		return 0;
-	n = pread(fd, &c, 1, e->has_segments ? (off_t)e->segments[0].off : 0);
-	if (n > 0)
+	if (r == 0)
 		return 0;
 	e->has_segments = true;
 	e->segments = &none;
 	e->nr_segments = 0;
 	e->payload_size = 0;
-	return n < 0 ? -errno : -ENODATA;
+	return r;
 }
 
 static uint64_t link_id(const struct statx *st)
@@ -198,6 +187,7 @@ static int send_file(struct archive *a, struct pxar_entry *e, const struct statx
 		     const char *path)
 {
 	CLEANUP_CLOSE int fd = -1;
+	struct data d;
 	int error = 0, r = st->stx_nlink > 1 ? try_hardlink(a, e, st, path) : 0;
 
 	if (r)
@@ -205,11 +195,12 @@ static int send_file(struct archive *a, struct pxar_entry *e, const struct statx
 	if (st->stx_nlink > 1)
 		e->link_id = link_id(st);
 	fd = resolve_open(dirfd, name, FILE_FLAGS);
-	meta_attrs(&a->meta, dirfd, name, a->q->ext, e);
+	meta_attrs(&a->meta, fd, dirfd, name, a->q->ext, e);
 	if (fd >= 0) {
 		meta_flags(fd, e);
 		find_holes(a, fd, st, e);
-		error = check_readable(fd, e);
+		data_begin(&d, fd, e->payload_size);
+		error = check_readable(&d, e);
 		if (error && !a->q->ext)
 			return fail_entry(a, error, 0, "read the file");
 	} else {
@@ -220,7 +211,7 @@ static int send_file(struct archive *a, struct pxar_entry *e, const struct statx
 		return r;
 	if (fd < 0)
 		return fail_entry(a, fd, 0, "open the file");
-	r = send_payload(a, fd, e, error);
+	r = send_payload(a, &d, e, error);
 	if (r == 0 && a->meta.error)
 		r = fail_entry(a, a->meta.error, UINT64_MAX, a->meta.what);
 	return r;
@@ -244,7 +235,7 @@ static int send_special(struct archive *a, struct pxar_entry *e, int dirfd, cons
 		e->target = target;
 		e->target_len = (size_t)n;
 	}
-	meta_attrs(&a->meta, dirfd, name, a->q->ext, e);
+	meta_attrs(&a->meta, -1, dirfd, name, a->q->ext, e);
 	r = pxar_enc_entry(a->enc, e);
 	if (r == 0 && a->meta.error)
 		r = fail_entry(a, a->meta.error, UINT64_MAX, a->meta.what);
@@ -254,7 +245,7 @@ static int send_special(struct archive *a, struct pxar_entry *e, int dirfd, cons
 /* The head of a directory, which stays open in the archive. @fd: it, or -1 if it cannot be opened. */
 static int begin_dir(struct archive *a, struct pxar_entry *e, int dirfd, const char *name, int fd)
 {
-	meta_attrs(&a->meta, dirfd, name, a->q->ext, e);
+	meta_attrs(&a->meta, fd, dirfd, name, a->q->ext, e);
 	if (fd >= 0)
 		meta_flags(fd, e);
 	return pxar_enc_entry(a->enc, e);

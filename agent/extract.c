@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/archive.h"
+#include "agent/data.h"
 #include "agent/request.h"
 #include "agent/resolve.h"
 #include "common/cleanup.h"
@@ -13,21 +14,16 @@
 #define FILE_FLAGS (O_RDONLY | O_NONBLOCK | O_NOATIME)
 
 /* Bytes @off to @end of a file, as far as it goes. */
-static int send_range(struct request *q, int fd, uint64_t off, uint64_t end)
+static int send_range(struct request *q, struct data *d, uint64_t off, uint64_t end)
 {
 	while (off < end) {
-		size_t room;
-		uint8_t *p = reply_space(q->reply, &room);
-		ssize_t n;
+		int error = 0;
+		ssize_t n = data_send(d, q->reply, off, end, &error);
 
-		if (!p)
-			return err_set(q->err, -EPIPE, "send");
-		n = pread(fd, p, room < end - off ? room : (size_t)(end - off), (off_t)off);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return err_set(q->err, n < 0 ? -errno : -ENODATA, "read the file");
-		reply_commit(q->reply, (size_t)n);
+		if (n < 0)
+			return err_set(q->err, (int)n, "send");
+		if (n == 0)
+			return err_set(q->err, error, "read the file");
 		off += (uint64_t)n;
 	}
 	return 0;
@@ -36,6 +32,7 @@ static int send_range(struct request *q, int fd, uint64_t off, uint64_t end)
 static int send_plain(struct request *q, const struct item *i)
 {
 	CLEANUP_CLOSE int fd = -1;
+	struct data d;
 	const uint64_t size = i->st.stx_size;
 	int r;
 
@@ -46,12 +43,12 @@ static int send_plain(struct request *q, const struct item *i)
 	fd = resolve_open(item_dirfd(i), i->name, FILE_FLAGS);
 	if (fd < 0)
 		return err_set(q->err, fd, "open the file");
-	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	data_begin(&d, fd, size);
 	reply_begin(q->reply, "application/octet-stream");
 	q->reply->entries = 1;
 	if (q->off > size)
 		q->off = size;
-	r = send_range(q, fd, q->off, q->len < size - q->off ? q->off + q->len : size);
+	r = send_range(q, &d, q->off, q->len < size - q->off ? q->off + q->len : size);
 	return r < 0 ? r : reply_end(q->reply);
 }
 

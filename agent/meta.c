@@ -150,10 +150,10 @@ static int acl_rank(const void *x, const void *y)
 	return (a->id > b->id) - (a->id < b->id);
 }
 
-void meta_attrs(struct meta *m, int dirfd, const char *name, bool ext, struct pxar_entry *ret)
+void meta_attrs(struct meta *m, int fd, int dirfd, const char *name, bool ext, struct pxar_entry *ret)
 {
 	struct pxar_xattr *v;
-	int r = xattrs_read(dirfd, name, &m->all);
+	int r = xattrs_read(fd, dirfd, name, &m->all);
 
 	m->error = 0;
 	if (r < 0)

@@ -25,10 +25,11 @@ void meta_stat(const struct statx *st, struct pxar_entry *ret);
 
 /**
  * meta_attrs() - xattrs, ACLs, capabilities
+ * @fd: the entry, open, or -1: then it is found by its name
  * @ext: also those that official archives leave out
  * @ret: has its mode; borrows from @m until the next call. Failures stand in @m, the rest is filled in all the same.
  */
-void meta_attrs(struct meta *m, int dirfd, const char *name, bool ext, struct pxar_entry *ret);
+void meta_attrs(struct meta *m, int fd, int dirfd, const char *name, bool ext, struct pxar_entry *ret);
 
 /** meta_flags() - attribute flags and project id of an open file or directory. */
 void meta_flags(int fd, struct pxar_entry *ret);

@@ -17,12 +17,13 @@
 #define DATA_ROOM (REPLY_ROOM - FRONT - 2)
 #define WRITE_MIN 4096
 #define SPACE_MIN 4096
+#define MOVE_MAX 32768		/* bytes worth moving rather than sending on their own */
 #define NOMEM_TRIES 600		/* of up to 50 ms: half a minute */
 
 int reply_init(struct reply *r, int fd)
 {
 	*r = (struct reply){ .fd = fd, .write_max = REPLY_ROOM };
-	r->mem = malloc(REPLY_ROOM);
+	r->mem = aligned_alloc(REPLY_ALIGN, REPLY_ROOM + REPLY_ALIGN);
 	r->hash = XXH64_createState();
 	return r->mem && r->hash ? 0 : -ENOMEM;
 }
@@ -39,6 +40,7 @@ void reply_begin(struct reply *r, const char *type)
 {
 	(void)XXH64_reset(r->hash, 0);
 	r->type = type;
+	r->at = FRONT;
 	r->len = 0;
 	r->bytes = r->entries = r->errors = 0;
 	r->head_sent = r->done = false;
@@ -93,17 +95,20 @@ static int flush_chunk(struct reply *r)
 	CLEANUP_BUF struct buf line = BUF_INIT;
 	size_t n = r->len;
 	int ret = r->head_sent ? 0 : send_head(r);
+	uint8_t *p;
 
 	if (ret < 0 || !n)
 		return ret;
 	http_write_chunk_line(&line, n);
 	if (buf_ok(&line) < 0 || line.len > FRONT)
 		return -ENOMEM;
-	(void)XXH64_update(r->hash, r->mem + FRONT, n);
-	memcpy(r->mem + FRONT - line.len, line.data, line.len);
-	memcpy(r->mem + FRONT + n, "\r\n", 2);
+	p = r->mem + r->at;
+	(void)XXH64_update(r->hash, p, n);
+	memcpy(p - line.len, line.data, line.len);
+	memcpy(p + n, "\r\n", 2);
+	r->at = FRONT;
 	r->len = 0;
-	return send_all(r, r->mem + FRONT - line.len, line.len + n + 2);
+	return send_all(r, p - line.len, line.len + n + 2);
 }
 
 uint8_t *reply_space(struct reply *r, size_t *ret_room)
@@ -111,7 +116,20 @@ uint8_t *reply_space(struct reply *r, size_t *ret_room)
 	if (r->broken || (DATA_ROOM - r->len < SPACE_MIN && flush_chunk(r) < 0))
 		return NULL;
 	*ret_room = DATA_ROOM - r->len;
-	return r->mem + FRONT + r->len;
+	return r->mem + r->at + r->len;
+}
+
+uint8_t *reply_space_aligned(struct reply *r, size_t *ret_room)
+{
+	size_t at;
+
+	if (r->broken || (r->len > MOVE_MAX && flush_chunk(r) < 0))
+		return NULL;
+	at = FRONT + (-(FRONT + r->len) & (REPLY_ALIGN - 1));
+	memmove(r->mem + at, r->mem + r->at, r->len);
+	r->at = at;
+	*ret_room = (DATA_ROOM - r->len) & ~(size_t)(REPLY_ALIGN - 1);
+	return r->mem + r->at + r->len;
 }
 
 void reply_commit(struct reply *r, size_t n)

@@ -15,13 +15,14 @@
 #include "common/err.h"
 
 #define REPLY_ROOM 262144	/* bytes of one write, framing included */
+#define REPLY_ALIGN 4096	/* of direct reads */
 
 struct XXH64_state_s;
 
 struct reply {
 	int fd;				/* borrowed */
-	uint8_t *mem;			/* REPLY_ROOM bytes: room for a chunk line, data, room for CRLF */
-	size_t len;			/* data bytes waiting */
+	uint8_t *mem;			/* room for a chunk line, data, room for CRLF */
+	size_t at, len;			/* data bytes waiting: where they begin, how many */
 	struct XXH64_state_s *hash;
 	const char *type;		/* content type of the stream; NULL: no stream */
 	bool head_sent, done;
@@ -44,6 +45,11 @@ int reply_write(struct reply *r, const void *p, size_t n);
 
 /** reply_space() - where body bytes may be put; @ret_room is at least 4096. NULL: the connection broke. */
 uint8_t *reply_space(struct reply *r, size_t *ret_room);
+
+/** reply_space_aligned() - the same; address and @ret_room, which is most of a chunk, are multiples of REPLY_ALIGN. */
+uint8_t *reply_space_aligned(struct reply *r, size_t *ret_room);
+
+/** reply_commit() - @n bytes were put there. */
 void reply_commit(struct reply *r, size_t n);
 
 /** reply_end() - the last chunk and the trailer. */

@@ -33,7 +33,7 @@ static int finish(struct request *q, struct jsonw *w)
 static void xattr_fields(struct jsonw *w, const struct item *i)
 {
 	CLEANUP(xattrs_free) struct xattrs x = { 0 };
-	int r = xattrs_read(item_dirfd(i), i->name, &x);
+	int r = xattrs_read(-1, item_dirfd(i), i->name, &x);
 
 	jsonw_key(w, "xattrs");
 	jsonw_array_begin(w);

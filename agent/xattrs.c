@@ -25,9 +25,20 @@ static bool means_none(int e)
 	return e == ENODATA || e == EOPNOTSUPP || e == ENOSYS;
 }
 
-static int read_names(const char *path, struct buf *names)
+/* An entry: open, or the way to it. */
+struct place {
+	int fd;
+	char path[32 + 4096];
+};
+
+static ssize_t list_names(const struct place *at, char *p, size_t n)
 {
-	ssize_t n = llistxattr(path, NULL, 0);
+	return at->fd >= 0 ? flistxattr(at->fd, p, n) : llistxattr(at->path, p, n);
+}
+
+static int read_names(const struct place *at, struct buf *names)
+{
+	ssize_t n = list_names(at, NULL, 0);
 	uint8_t *p;
 
 	buf_reset(names);
@@ -36,7 +47,7 @@ static int read_names(const char *path, struct buf *names)
 	p = buf_reserve(names, LIST_MAX);
 	if (!p)
 		return -ENOMEM;
-	n = llistxattr(path, (char *)p, LIST_MAX);
+	n = list_names(at, (char *)p, LIST_MAX);
 	if (n < 0)
 		return -errno;
 	while (n && p[n - 1])	/* names end with NUL */
@@ -46,7 +57,7 @@ static int read_names(const char *path, struct buf *names)
 }
 
 /* Values are put behind each other; pointers follow when all are there. */
-static int read_value(const char *path, const char *name, struct xattrs *x)
+static int read_value(const struct place *at, const char *name, struct xattrs *x)
 {
 	size_t name_len = strlen(name);
 	uint8_t *p;
@@ -58,7 +69,7 @@ static int read_value(const char *path, const char *name, struct xattrs *x)
 	p = buf_reserve(&x->values, PXAR_XATTR_VALUE_MAX);
 	if (!p)
 		return -ENOMEM;
-	n = lgetxattr(path, name, p, PXAR_XATTR_VALUE_MAX);
+	n = at->fd >= 0 ? fgetxattr(at->fd, name, p, PXAR_XATTR_VALUE_MAX) : lgetxattr(at->path, name, p, PXAR_XATTR_VALUE_MAX);
 	if (n < 0)
 		return means_none(errno) ? 0 : -errno;
 	if (x->nr == x->room) {
@@ -75,21 +86,21 @@ static int read_value(const char *path, const char *name, struct xattrs *x)
 	return 0;
 }
 
-int xattrs_read(int dirfd, const char *name, struct xattrs *x)
+int xattrs_read(int fd, int dirfd, const char *name, struct xattrs *x)
 {
-	char path[32 + 4096];
+	struct place place = { .fd = fd };
 	const uint8_t *value;
 	int r, first;
 
 	x->nr = 0;
 	buf_reset(&x->values);
-	if (snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dirfd, name) >= (int)sizeof(path))
+	if (fd < 0 && snprintf(place.path, sizeof(place.path), "/proc/self/fd/%d/%s", dirfd, name) >= (int)sizeof(place.path))
 		return -ENAMETOOLONG;
-	first = read_names(path, &x->names);
+	first = read_names(&place, &x->names);
 	for (size_t at = 0; first != -ENOMEM && at < x->names.len;) {
 		const char *attr = (const char *)x->names.data + at;
 
-		r = read_value(path, attr, x);
+		r = read_value(&place, attr, x);
 		if (r < 0 && !first)
 			first = r;
 		at += strlen(attr) + 1;

@@ -19,10 +19,11 @@ void xattrs_free(struct xattrs *x);
 
 /**
  * xattrs_read() - all that can be read
+ * @fd: the entry, open, or -1: then it is found by its name
  * @x: zeroed, or from an earlier call, whose results are dropped
  * Return: 0, also where there can be none; the first error of a list or value, with the others in @x; -E2BIG over the
  * limits of the archive format; -ENOMEM.
  */
-int xattrs_read(int dirfd, const char *name, struct xattrs *x);
+int xattrs_read(int fd, int dirfd, const char *name, struct xattrs *x);
 
 #endif
