@@ -65,7 +65,10 @@ def check_server(tap, scratch, store, args):
         tap.ok(r.code == 0 and b"cannot be locked" in r.err, "--lock auto warns there and goes on", r)
 
 
-with Tap() as tap, Scratch() as scratch, Pluck(scratch) as pluck:
+# A datastore is 65536 directories: in memory, where that is possible.
+PARENT = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+with Tap() as tap, Scratch(PARENT) as scratch, Pluck(scratch) as pluck:
     store, snapshot, path = make_snapshot(scratch, pluck)
     args = ["list", "--repository", store, snapshot, "drive-scsi0/raw"]
     r = pluck.run(*args, "--lock", "require")
