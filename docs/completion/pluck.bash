@@ -25,7 +25,7 @@ _pluck()
 			local vm='--repository --ns --disk --keyfile --keyfd --crypt-mode --require-signature --memory --lock --jail --accel --log-level --idle-timeout --help'
 			case ${COMP_WORDS[1]} in
 			list) words="$vm --base64 --output-format --quiet --recursive --timeout" ;;
-			extract) words="$vm --base64 --devices --format --keep-partial --null --overwrite --path --paths-from --quiet --skip-special --zstd" ;;
+			extract) words="$vm --base64 --devices --format --keep-partial --null --overwrite --path --paths-from --quiet --report --skip-special --zstd" ;;
 			stat) words="$vm --base64 --output-format" ;;
 			disks) words="$vm --output-format" ;;
 			run) words=$vm ;;

@@ -11,6 +11,7 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "host/cli/archive.h"
+#include "host/cli/run_report.h"
 #include "host/cli/target.h"
 #include "host/cli/zout.h"
 #include "host/restore/restore.h"
@@ -34,6 +35,7 @@ struct extract {
 	struct restore_options opt;
 	struct restore_report sum, report;	/* of the streams that are done; of the one being read */
 	struct cli_notes notes;
+	struct run_report machine;	/* --report */
 	struct client *client;		/* of the stream being read */
 	struct archive_stream *archive;	/* the same of a file archive */
 	uint64_t damaged;		/* members of file archives that are not whole */
@@ -95,6 +97,7 @@ static void on_note(void *arg, const char *path, size_t path_len, int code, cons
 	/* The reader of our output went away, or we are to end: no fault of the entry. */
 	if (code == -EPIPE || (x->stop && *x->stop))
 		return;
+	run_report_problem(&x->machine, path, path_len, code > 0 ? -code : code, what);
 	if (code)
 		cli_note(&x->notes, path, path_len, "%s: %s", what, strerror(code < 0 ? -code : code));
 	else
@@ -152,8 +155,8 @@ static void on_damage(void *arg, const char *path, size_t path_len, int code, co
 {
 	struct extract *x = arg;
 
-	(void)code;
 	x->damaged++;
+	run_report_problem(&x->machine, path, path_len, code > 0 ? -code : code, what);
 	cli_note(&x->notes, path, path_len, "%s", what);
 }
 
@@ -535,13 +538,20 @@ static int run_extract(const struct args *a)
 		x.opt.overwrite = RESTORE_OVERWRITE_IF_NEWER;
 	cli_progress_init(args_flag(a, "quiet"));
 	(void)clock_gettime(CLOCK_MONOTONIC, &x.start);
+	r = run_report_open(&x.machine, args_text(a, "report"), &err);
+	if (r < 0) {
+		(void)cli_fail(&err, r);
+		return EXIT_TARGET;
+	}
 	r = prepare(&x, &err);
 	if (r == 0) {
+		run_report_begin(&x.machine, &x.target, x.path, x.nr_paths, x.where);
 		r = x.form == FORM_DIR ? extract_to_dir(&x, &err) : extract_to_stream(&x, &err);
 		r = verdict(&x, r, &err);
 	} else {
 		r = cli_fail(&err, r);
 	}
+	r = run_report_end(&x.machine, &x.sum, r, &err);
 	for (size_t i = 0; i < x.nr_paths; i++)
 		target_path_free(&x.path[i]);
 	free(x.path);
@@ -559,6 +569,7 @@ static const struct opt opts[] = {
 	{ OPT("devices", OPT_BOOL, NULL, "create device nodes") },
 	{ OPT("skip-special", OPT_BOOL, NULL, "sockets, and in a zip devices and FIFOs, are no loss") },
 	{ OPT("keep-partial", OPT_BOOL, NULL, "keep files that could not be read whole as NAME.partial") },
+	{ OPT("report", OPT_TEXT, "FILE", "write what was done, and what was not, as JSON") },
 	{ OPT("quiet", OPT_BOOL, NULL, "no progress, no totals") },
 	OPT_END,
 };

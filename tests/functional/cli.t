@@ -98,6 +98,23 @@ def check_forms(tap, pluck, source, scratch):
     tap.ok(r.code == 0 and os.path.exists(path) and os.lstat(path).st_rdev == os.makedev(1, 3), "--devices makes device nodes", r)
 
 
+def check_report(tap, pluck, source, scratch):
+    path = scratch.join("report.json")
+    r = pluck.run("extract", *source, "--report", path, IMAGE + "/raw/posix", scratch.new_dir("reported"))
+    with open(path, encoding="utf-8") as f:
+        report = json.load(f)
+    texts = [p["text"] for p in report["problems"]]
+    tap.ok(report["exit-status"] == r.code == 1 and "posix/dev-null" in texts and report["problems-total"] == len(texts),
+           "--report names what was left out", r, report)
+    tap.ok(report["totals"]["files"] > 0 and report["totals"]["left-out"] > 0 and report["snapshot"] == SNAPSHOT, "and counts", report)
+    r = pluck.run("extract", *source, "--report", path, IMAGE + "/raw/none", scratch.join("reported"))
+    with open(path, encoding="utf-8") as f:
+        report = json.load(f)
+    tap.ok(report["exit-status"] == r.code == 3 and report["error"], "--report of what failed", r, report)
+    r = pluck.run("extract", *source, "--report", scratch.join("no/such"), IMAGE + "/raw/etc", scratch.join("reported"))
+    tap.ok(r.code == 7 and r.err.strip(), "a report that cannot be written: exit code 7", r)
+
+
 def chunk_of(disk, content, skip=0):
     """Number of a chunk that lies wholly inside the content of one file."""
     data = read(disk)
@@ -187,6 +204,7 @@ with Tap() as tap, Scratch() as scratch, Pluck(scratch) as pluck:
     check_stat(tap, pluck, source)
     check_if_newer(tap, pluck, source, scratch)
     check_forms(tap, pluck, source, scratch)
+    check_report(tap, pluck, source, scratch)
     check_damage(tap, pluck, source, store, disk, scratch)
     check_damaged_list(tap, pluck, source, store, disk)
     check_stopped(tap, pluck, source)

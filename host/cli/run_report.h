@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef HOST_CLI_RUN_REPORT_H
+#define HOST_CLI_RUN_REPORT_H
+
+/* What an extraction did, for machines: docs/report.schema.json. */
+
+#include "common/jsonw.h"
+#include "host/cli/target.h"
+#include "host/restore/restore.h"
+
+#define RUN_REPORT_PROBLEMS_MAX 100000
+
+struct run_report {
+	int fd;			/* -1: none is wanted */
+	struct buf out;
+	struct jsonw w;
+	uint64_t nr;		/* problems; those past RUN_REPORT_PROBLEMS_MAX are only counted */
+	int error;		/* the first failure to write */
+};
+
+/** run_report_open() - make or empty the file, before anything else is done. @path: NULL for none. Return: 0; negative errno. */
+int run_report_open(struct run_report *r, const char *path, struct err *err);
+
+/** run_report_begin() - what is asked for. */
+void run_report_begin(struct run_report *r, const struct target *t, const struct target_path *path, size_t nr_paths,
+		      const char *where);
+
+/** run_report_problem() - an entry that was left out or changed. @code: negative errno, 0: none. */
+void run_report_problem(struct run_report *r, const char *path, size_t len, int code, const char *what);
+
+/** run_report_end() - totals and the exit status. Return: @status; EXIT_TARGET if the report could not be written. */
+int run_report_end(struct run_report *r, const struct restore_report *sum, int status, const struct err *err);
+
+#endif
