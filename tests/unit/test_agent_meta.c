@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "agent/acl.h"
 #include "agent/btrfs.h"
@@ -12,6 +13,7 @@
 #include "agent/links.h"
 #include "common/buf.h"
 #include "common/cleanup.h"
+#include "common/pxar/encode.h"
 #include "common/pxar/format.h"
 
 #define E(tag, perm, id) tag, 0, perm, 0, (id) & 255, (id) >> 8 & 255, (id) >> 16 & 255, (id) >> 24 & 255
@@ -63,6 +65,37 @@ static void test_acl(void **state)
 			assert_int_equal(v[0].id, 1000);
 		}
 	}
+}
+
+/* Whatever the parser lets through of a hostile disk's ACL, the encoder takes: it must never end the stream. */
+static void test_acl_encodes(void **state)
+{
+	uint8_t in[] = { HEAD, E(1, 6, NONE), E(2, 7, 1000), E(4, 4, NONE), E(16, 7, NONE), E(32, 0, NONE) };
+	struct pxar_entry root = { .name = "", .kind = PXAR_KIND_DIR, .mode = S_IFDIR | 0755 };
+	unsigned int accepted = 0;
+
+	(void)state;
+	for (size_t bit = 0; bit < 8 * sizeof(in); bit++) {
+		struct pxar_acl_entry v[8];
+		struct acl_base base;
+		struct buf out = { 0 };
+		struct pxar_enc *enc = pxar_enc_new(&out, PXAR_ENC_EXT);
+		size_t nr = 0;
+
+		assert_non_null(enc);
+		in[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		if (acl_parse(in, sizeof(in), bit % 2, v, 8, &nr, &base) == 0) {
+			accepted++;
+			assert_true(base.user_obj <= 7 && base.group_obj <= 7 && base.other <= 7 && base.mask <= 7);
+			root.acls = v;
+			root.nr_acls = nr;
+			assert_int_equal(pxar_enc_entry(enc, &root), 0);
+		}
+		in[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		pxar_enc_free(enc);
+		buf_free(&out);
+	}
+	assert_in_range(accepted, 1, 8 * sizeof(in) - 1);
 }
 
 static void test_holes(void **state)
@@ -151,7 +184,7 @@ static void test_btrfs_super(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_acl),   cmocka_unit_test(test_holes),	   cmocka_unit_test(test_map),
+		cmocka_unit_test(test_acl),   cmocka_unit_test(test_acl_encodes), cmocka_unit_test(test_holes),	   cmocka_unit_test(test_map),
 		cmocka_unit_test(test_links), cmocka_unit_test(test_btrfs_super),
 	};
 
