@@ -69,7 +69,8 @@ static int read_value(const struct place *at, const char *name, struct xattrs *x
 	p = buf_reserve(&x->values, PXAR_XATTR_VALUE_MAX);
 	if (!p)
 		return -ENOMEM;
-	n = at->fd >= 0 ? fgetxattr(at->fd, name, p, PXAR_XATTR_VALUE_MAX) : lgetxattr(at->path, name, p, PXAR_XATTR_VALUE_MAX);
+	n = at->fd >= 0 ? fgetxattr(at->fd, name, p, PXAR_XATTR_VALUE_MAX) :
+			  lgetxattr(at->path, name, p, PXAR_XATTR_VALUE_MAX);
 	if (n < 0)
 		return means_none(errno) ? 0 : -errno;
 	if (x->nr == x->room) {
