@@ -156,11 +156,10 @@ int tools_wait(struct tools_proc *p)
 
 	(void)close(p->out);
 	p->out = -1;
-	/* Its group: what it started in the background goes too. */
-	(void)kill(-p->pid, SIGPIPE);
 	while (waitpid(p->pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return 126;
+	/* Its group: what it started in the background goes too. */
 	(void)kill(-p->pid, SIGKILL);
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }

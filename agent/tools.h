@@ -34,7 +34,7 @@ struct tools_proc {
 int tools_start(const struct agent *a, const char *args, size_t len, struct tools_proc *ret, struct err *err);
 
 /**
- * tools_wait() - kill it if it still runs with its output closed, reap it
+ * tools_wait() - wait for its end (it may go on after closing its output), end what it left in the background
  * Return: exit status 0 to 255, 128 + N for signal N.
  */
 int tools_wait(struct tools_proc *p);

@@ -85,6 +85,7 @@ const char *restore_zip_link(struct restore_zip *z);
 int restore_zip_link_data(struct restore_zip *z, restore_read_fn *read, void *arg, struct restore_report *ret,
 			  struct err *err);
 
+/** restore_zip_finish() - the central directory: without it the archive is recognisably unfinished. */
 int restore_zip_finish(struct restore_zip *z, struct err *err);
 void restore_zip_free(struct restore_zip *z);
 

@@ -35,6 +35,8 @@ def check_programs(tap, pluck, disk):
     tap.ok(r.code == 7 and r.out == b"out\nerr\n", "output and exit status of a script", r, r.out)
     r = pluck.run("run", *at, "--", "sh", "-c", "kill -9 $$")
     tap.equal(r.code, 137, "death by a signal", r)
+    r = pluck.run("run", *at, "--", "sh", "-c", "exec >/dev/null 2>&1; sleep 1; exit 3")
+    tap.equal(r.code, 3, "a program that closes its output goes on", r)
     r = pluck.run("run", *at, "--", "no-such-program")
     tap.equal(r.code, 127, "an unknown program", r)
     r = pluck.run("run", *at, "--", "sh", "-c", "echo x >/dev/vda")

@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The agent's API as docs/api.md describes it, spoken by hand over a session's socket.
+import base64
+import json
+import os
+import socket
+import struct
+import sys
+import time
+import urllib.parse
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import images
+from images import MIB
+from program import Pluck, Scratch
+from tap import Tap
+
+MAGIC = 0x32434C50	# of the control protocol, host/session/control.h
+TEXT = bytes(range(256)) * 4000
+
+
+class Agent:
+    """A connection to the agent of the one session that runs."""
+
+    def __init__(self, pluck):
+        name = [n for n in pluck.state_files() if n.endswith(".sock")][0]
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(60)
+        self.sock.connect(os.path.join(pluck.state_dir(), name))
+        self.sock.sendall(struct.pack("=III32s", MAGIC, 1, 0, bytes(32)))
+        kind = 1
+        while kind == 1:
+            _, kind, _, length = struct.unpack("=IIiI", self.sock.recv(16, socket.MSG_WAITALL))
+            payload = self.sock.recv(length, socket.MSG_WAITALL) if length else b""
+        self.ticket = payload.decode()
+        self.file = self.sock.makefile("rb")
+
+    def close(self):
+        self.file.close()
+        self.sock.close()
+
+    def fields(self):
+        found = {}
+        while True:
+            line = self.file.readline().rstrip(b"\r\n").decode()
+            if not line:
+                return found
+            key, value = line.split(":", 1)
+            found[key.lower()] = value.strip()
+
+    def body(self, head):
+        if "content-length" in head:
+            return self.file.read(int(head["content-length"])), {}
+        data = b""
+        while True:
+            size = int(self.file.readline(), 16)
+            if not size:
+                return data, self.fields()
+            data += self.file.read(size)
+            self.file.readline()
+
+    def get(self, what, path=None, ticket=None, **params):
+        if path is not None:
+            params["path"] = base64.b64encode(path)
+        query = "?" + urllib.parse.urlencode(params) if params else ""
+        ticket = self.ticket if ticket is None else ticket
+        self.sock.sendall(("GET /api2/json/%s%s HTTP/1.1\r\nHost: agent\r\nAuthorization: %s\r\n\r\n" % (what, query, ticket)).encode())
+        status = int(self.file.readline().split()[1])
+        head = self.fields()
+        data, trailer = self.body(head)
+        return status, head, data, trailer
+
+
+def data_of(answer):
+    return json.loads(answer[2])["data"]
+
+
+def check_plain(tap, agent):
+    file = b"a/raw/etc/bytes"
+    for what, params, want in (("a whole file", {}, TEXT), ("a range", {"offset": 1000, "length": 70000}, TEXT[1000:71000]),
+                               ("from an offset on", {"offset": 999990}, TEXT[999990:]),
+                               ("a range over the end", {"offset": len(TEXT) - 3, "length": 10}, TEXT[-3:]),
+                               ("a range behind the end", {"offset": len(TEXT) + 5, "length": 10}, b"")):
+        status, _, data, trailer = agent.get("extract", file, format="plain", **params)
+        tap.ok(status == 200 and data == want, what, status, len(data))
+        tap.equal((trailer.get("pluck-bytes"), trailer.get("pluck-errors"), trailer.get("pluck-entries")), (str(len(want)), "0", "1"),
+                  what + ": its trailer")
+    for what, params in (("a negative offset", {"offset": -1}), ("an unknown format", {"format": "zip"}), ("an unknown parameter", {"x": 1})):
+        status, head, _, _ = agent.get("extract", file, **{"format": "plain", **params})
+        tap.equal((status, head.get("pluck-error")), (400, "EINVAL"), what + " is refused")
+    status, head, data, _ = agent.get("extract", b"a/raw/etc", format="plain")
+    tap.ok(status == 400 and b"cannot stream dir" in data, "a directory as plain is refused", status, data)
+
+
+def check_lists(tap, agent):
+    entries = data_of(agent.get("list", b"a/raw/etc"))
+    tap.equal(sorted((e["text"], e["type"], e["leaf"]) for e in entries), [("bytes", "f", True), ("holes", "f", True), ("link", "f", True)],
+              "list in the form of the reference: files and directories, links as what they point to")
+    tap.equal(base64.b64decode(entries[0]["filepath"]).rsplit(b"/", 1)[0], b"a/raw/etc", "its filepath")
+    status, _, data, trailer = agent.get("list", b"a/raw/etc", ext=1)
+    lines = [json.loads(s) for s in data.splitlines()]
+    tap.equal(sorted(base64.b64decode(e["path"]) for e in lines), [b"bytes", b"holes", b"link"], "list with ext: every type")
+    tap.equal(trailer.get("pluck-entries"), str(len(lines)), "its trailer counts the lines")
+    link = [e for e in lines if e["type"] == "l"][0]
+    tap.equal(base64.b64decode(link["target"]), b"bytes", "a link's target")
+    status, head, data, _ = agent.get("list", b"a/raw/nothing", ext=1)
+    tap.equal((status, head.get("pluck-error")), (404, "ENOENT"), "a missing path")
+    for path, text in ((b"b/raw", b"given image 'b' not found"), (b"a/zpool", b"invalid bucket"), (b"a/part/x", b"bucket")):
+        status, _, data, _ = agent.get("list", path)
+        tap.ok(status >= 400 and text in data, "list of %s says why not" % path.decode(), status, data)
+
+
+def check_others(tap, agent):
+    tap.equal(data_of(agent.get("map", b"a/raw/etc/holes")), {"size": 8 * MIB, "data": [[4 * MIB, 4096]]}, "map of a sparse file")
+    e = data_of(agent.get("stat", b"a/raw/etc/bytes"))
+    tap.equal((e["type"], e["size"], e["mode"]), ("f", len(TEXT), 0o100640), "stat")
+    disks = data_of(agent.get("disks"))
+    tap.equal([(d["name"], d["type"]) for d in disks], [("a", "disk")], "disks")
+    for ext in ({}, {"ext": 1}):
+        _, _, data, trailer = agent.get("extract", b"a/raw/etc/holes", format="pxar", **ext)
+        small = len(data) < MIB
+        tap.ok(trailer.get("pluck-errors") == "0" and small == bool(ext), "pxar%s" % (" with ext leaves holes out" if ext else ""), len(data))
+
+
+def check_ticket(tap, agent):
+    status = data_of(agent.get("status", ticket="x"))
+    tap.ok(status["timeout"] <= 600 and status["uptime"] >= 0, "status needs no ticket", status)
+    begin = time.monotonic()
+    code, _, data, _ = agent.get("list", b"a/raw", ticket="0" * 64)
+    tap.ok(code == 401 and data == b"authentication failed" and time.monotonic() - begin > 2.5, "a wrong ticket is refused, late", code, data)
+
+
+def main():
+    with Tap() as tap, Scratch() as scratch, Pluck(scratch) as pluck:
+        top = scratch.new_dir("tree")
+        images.put(top, "etc/bytes", TEXT, mode=0o640)
+        os.symlink("bytes", os.path.join(top, "etc/link"))
+        with open(os.path.join(top, "etc/holes"), "wb") as f:
+            f.truncate(8 * MIB)
+            f.seek(4 * MIB)
+            f.write(b"x" * 4096)
+        disk = scratch.join("a.img")
+        images.make_ext4(disk, 32 * MIB, top, "whole")
+        pluck.run("list", "--disk", "a=" + disk, "a/raw")
+        agent = Agent(pluck)
+        check_plain(tap, agent)
+        check_lists(tap, agent)
+        check_others(tap, agent)
+        check_ticket(tap, agent)
+        agent.close()
+
+
+main()
