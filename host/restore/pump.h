@@ -37,4 +37,7 @@ void report_push(struct report *r, const char *name);
 /** report_pop() - back to the parent of the last push. */
 void report_pop(struct report *r);
 
+/** report_item_end() - count and tell the error of a DIR_END (which is left) or of the item @last (ITEM_ERROR). */
+void report_item_end(struct report *r, const char *last, const struct pxar_event *ev);
+
 #endif

@@ -309,21 +309,6 @@ static int end_file(struct to_tar *t, const struct pxar_error *error, struct err
 	return r == -ENOMEM ? err_set(err, r, "table of hard links") : flush_some(t->tar, err);
 }
 
-static void on_item_end(struct to_tar *t, const struct pxar_event *ev)
-{
-	const bool dir = ev->type == PXAR_EV_DIR_END;
-
-	if (ev->error.code && dir)
-		t->rep.r->incomplete++;
-	else if (ev->error.code)
-		t->rep.r->meta_failed++;
-	if (ev->error.code)
-		report_note(&t->rep, dir ? NULL : t->last, ev->error.code, dir ? "directory not read whole" :
-			    "metadata not read whole");
-	if (dir)
-		report_pop(&t->rep);
-}
-
 static int on_event(void *arg, const struct pxar_event *ev, struct err *err)
 {
 	struct to_tar *t = arg;
@@ -337,7 +322,7 @@ static int on_event(void *arg, const struct pxar_event *ev, struct err *err)
 		return end_file(t, &ev->error, err);
 	case PXAR_EV_DIR_END:
 	case PXAR_EV_ITEM_ERROR:
-		on_item_end(t, ev);
+		report_item_end(&t->rep, t->last, ev);
 		break;
 	case PXAR_EV_END:
 		break;

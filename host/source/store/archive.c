@@ -1,24 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A dynamic index as chunks. Loads share the index, which never changes, and a short list of loaders. */
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "host/source/chunks.h"
-#include "host/source/store/chunk.h"
 #include "host/source/store/index_dynamic.h"
 #include "host/source/store/index_fixed.h"
+#include "host/source/store/loaders.h"
 #include "host/source/store/priv.h"
-
-#define ARCHIVE_LOADERS 4		/* kept for the next load */
-
-struct archive_loader {
-	struct chunk_loader chunk;
-	struct archive_loader *next;
-};
 
 struct archive {
 	struct chunks chunks;
@@ -26,52 +18,8 @@ struct archive {
 	struct buf file;
 	struct index_dynamic index;
 	const struct crypt_key *key;	/* NULL: chunks are not encrypted */
-	pthread_mutex_t lock;
-	struct archive_loader *idle;
-	unsigned int nr_idle;
+	struct loaders loaders;
 };
-
-static void loader_free(struct archive_loader *l)
-{
-	if (!l)
-		return;
-	chunk_loader_free(&l->chunk);
-	free(l);
-}
-
-static struct archive_loader *loader_get(struct archive *a)
-{
-	struct archive_loader *l;
-
-	(void)pthread_mutex_lock(&a->lock);
-	l = a->idle;
-	if (l) {
-		a->idle = l->next;
-		a->nr_idle--;
-	}
-	(void)pthread_mutex_unlock(&a->lock);
-	if (l)
-		return l;
-	l = calloc(1, sizeof(*l));
-	if (l && chunk_loader_init(&l->chunk) < 0) {
-		free(l);
-		return NULL;
-	}
-	return l;
-}
-
-static void loader_put(struct archive *a, struct archive_loader *l)
-{
-	(void)pthread_mutex_lock(&a->lock);
-	if (a->nr_idle < ARCHIVE_LOADERS) {
-		l->next = a->idle;
-		a->idle = l;
-		a->nr_idle++;
-		l = NULL;
-	}
-	(void)pthread_mutex_unlock(&a->lock);
-	loader_free(l);
-}
 
 static size_t archive_find(struct chunks *c, uint64_t off)
 {
@@ -92,14 +40,14 @@ static uint64_t archive_start(struct chunks *c, size_t i)
 static int archive_load(struct chunks *c, size_t i, void *p, struct err *err)
 {
 	struct archive *a = (struct archive *)c;
-	struct archive_loader *l = loader_get(a);
+	struct loader *l = loaders_get(&a->loaders);
 	int r;
 
 	if (!l)
 		return err_set(err, -ENOMEM, "read archive");
 	r = chunk_load(&l->chunk, a->sn->store->chunks_fd, index_dynamic_digest(&a->index, i), a->key, p, chunks_len(c, i),
 		       err);
-	loader_put(a, l);
+	loaders_put(&a->loaders, l);
 	return r;
 }
 
@@ -107,13 +55,7 @@ static void archive_close(struct chunks *c)
 {
 	struct archive *a = (struct archive *)c;
 
-	while (a->idle) {
-		struct archive_loader *l = a->idle;
-
-		a->idle = l->next;
-		loader_free(l);
-	}
-	(void)pthread_mutex_destroy(&a->lock);
+	loaders_free(&a->loaders);
 	buf_free(&a->file);
 	free(a);
 }
@@ -158,7 +100,7 @@ int snapshot_open_archive(struct snapshot *sn, const char *file, struct chunks *
 	a->sn = sn;
 	a->file.limit = (size_t)INDEX_FILE_MAX + 1;
 	a->key = strcmp(f->crypt_mode, "encrypt") ? NULL : &sn->key;
-	(void)pthread_mutex_init(&a->lock, NULL);
+	loaders_init(&a->loaders);
 	r = load_index(a, f, err);
 	if (r < 0)
 		return r;

@@ -10,17 +10,9 @@
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "host/source/store/blob.h"
-#include "host/source/store/chunk.h"
 #include "host/source/store/index_fixed.h"
+#include "host/source/store/loaders.h"
 #include "host/source/store/priv.h"
-
-#define IMAGE_LOADERS 8		/* kept for the next reader */
-
-struct loader {
-	struct chunk_loader chunk;
-	uint8_t *unit;		/* one chunk's contents, made when a read wants a part of a chunk */
-	struct loader *next;
-};
 
 struct image {
 	struct source src;
@@ -31,52 +23,8 @@ struct image {
 	pthread_mutex_t lock;
 	bool zero_known;
 	uint8_t zero[2][DIGEST_BYTES];		/* of a full chunk of zeros, and of the last one */
-	struct loader *idle;
-	unsigned int nr_idle;
+	struct loaders loaders;
 };
-
-static void loader_free(struct loader *l)
-{
-	if (!l)
-		return;
-	chunk_loader_free(&l->chunk);
-	free(l->unit);
-	free(l);
-}
-
-static struct loader *loader_get(struct image *im)
-{
-	struct loader *l;
-
-	(void)pthread_mutex_lock(&im->lock);
-	l = im->idle;
-	if (l) {
-		im->idle = l->next;
-		im->nr_idle--;
-	}
-	(void)pthread_mutex_unlock(&im->lock);
-	if (l)
-		return l;
-	l = calloc(1, sizeof(*l));
-	if (l && chunk_loader_init(&l->chunk) < 0) {
-		free(l);
-		return NULL;
-	}
-	return l;
-}
-
-static void loader_put(struct image *im, struct loader *l)
-{
-	(void)pthread_mutex_lock(&im->lock);
-	if (im->nr_idle < IMAGE_LOADERS) {
-		l->next = im->idle;
-		im->idle = l;
-		im->nr_idle++;
-		l = NULL;
-	}
-	(void)pthread_mutex_unlock(&im->lock);
-	loader_free(l);
-}
 
 /* Digests of the two chunks of zeros that this image can hold. */
 static void learn_zeros(struct image *im)
@@ -138,7 +86,7 @@ static int image_read_at(struct source *s, void *p, size_t n, uint64_t off, stru
 
 	if (!n)
 		return 0;
-	l = loader_get(im);
+	l = loaders_get(&im->loaders);
 	if (!l)
 		return err_set(err, -ENOMEM, "read image");
 	while (n && r == 0) {
@@ -152,7 +100,7 @@ static int image_read_at(struct source *s, void *p, size_t n, uint64_t off, stru
 		off += part;
 		n -= part;
 	}
-	loader_put(im, l);
+	loaders_put(&im->loaders, l);
 	return r;
 }
 
@@ -160,12 +108,7 @@ static void image_close(struct source *s)
 {
 	struct image *im = (struct image *)s;
 
-	while (im->idle) {
-		struct loader *l = im->idle;
-
-		im->idle = l->next;
-		loader_free(l);
-	}
+	loaders_free(&im->loaders);
 	(void)pthread_mutex_destroy(&im->lock);
 	buf_free(&im->file);
 	free(im);
@@ -213,6 +156,7 @@ int snapshot_open_image(struct snapshot *sn, const char *file, struct source **r
 	im->file.limit = (size_t)INDEX_FILE_MAX + 1;
 	im->key = strcmp(f->crypt_mode, "encrypt") ? NULL : &sn->key;
 	(void)pthread_mutex_init(&im->lock, NULL);
+	loaders_init(&im->loaders);
 	r = load_index(im, f, err);
 	if (r < 0)
 		return r;
