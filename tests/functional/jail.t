@@ -13,14 +13,13 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(TOP, "tests", "lib"))
 import images
 from images import MIB
-from program import Pluck, Scratch, binary, roles
+from program import SANITIZED, Pluck, Scratch, binary, roles
 from tap import Tap
 
 NOBODY = 65534
 GROUPS = ("files", "write", "processes", "network", "kernel", "x32", "memory", "bombs")
 MEMORY_MAX_MIB = 128 + 3072
 THREADS_MAX = 4096
-SANITIZED = "/san/" in os.path.realpath(binary())
 
 # Tries that only namespaces refuse. Landlock, which the reduced jail has, does not hide names or the network namespace.
 NEEDS_NAMESPACES = {"processes": {"seen"}, "write": {"tmp"}, "memory": {"tmp-kib"}}

@@ -9,7 +9,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import images
 from images import MIB
-from program import Pluck, Scratch
+from program import SANITIZED, Pluck, Scratch
 from tap import TOP, Tap
 
 
@@ -52,8 +52,7 @@ def check_programs(tap, pluck, disk):
 def check_installed(tap, scratch, disk):
     """make install below a directory, then from there, with nothing of the build tree beside it."""
     dest = scratch.join("dest")
-    sanitized = os.environ.get("BUILD", "").endswith("/san")
-    r = subprocess.run(["make", "-s", "-C", TOP, "install", "DESTDIR=" + dest, "PREFIX=/opt/pluck"] + ["SAN=1"] * sanitized,
+    r = subprocess.run(["make", "-s", "-C", TOP, "install", "DESTDIR=" + dest, "PREFIX=/opt/pluck"] + ["SAN=1"] * SANITIZED,
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     tap.equal(r.returncode, 0, "make install", r.stdout.decode("utf-8", "replace"))
     base = dest + "/opt/pluck"

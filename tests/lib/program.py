@@ -19,6 +19,10 @@ def binary():
     return os.environ.get("PLUCK") or os.path.join(TOP, "build", "pluck")
 
 
+# Built with address sanitizer: no limits on address space, no filters of our own, no preloaded libraries.
+SANITIZED = "/san/" in os.path.realpath(binary())
+
+
 class Result:
     def __init__(self, args, code, out, err, seconds):
         self.args, self.code, self.out, self.err, self.seconds = args, code, out, err, seconds
