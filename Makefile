@@ -17,8 +17,8 @@ BUILD := $(TOP)$(if $(SAN),/san)
 CC ?= gcc
 CFLAGS ?= -O2 -g
 
-PKGS := libzstd libcrypto jansson libxxhash libarchive libseccomp blkid zlib
-pkg = $(shell pkg-config $(1) $(PKGS) libacl 2>/dev/null)
+PKGS := libzstd libcrypto jansson libxxhash libseccomp blkid zlib
+pkg = $(shell pkg-config $(1) $(PKGS) 2>/dev/null)
 
 WARN := -Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes -Wformat=2 -Wstrict-prototypes $(if $(CI),-Werror)
 BASE := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -DPLUCK_VERSION='"$(VERSION)"' $(WARN)
