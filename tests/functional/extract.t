@@ -13,10 +13,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import images
 import manifest as M
 from images import MIB
-from program import Pluck, Scratch, binary
+from program import AS_NOBODY, NOBODY, Pluck, Scratch, public_copy
 from tap import Tap
 
-NOBODY = 65534
 ROOT = os.geteuid() == 0
 
 
@@ -144,16 +143,9 @@ def check_user(tap, scratch, disk):
     if not ROOT or not shutil.which("setpriv"):
         tap.skip("as an ordinary user", "needs root and setpriv")
         return
-    build = scratch.new_dir("build")
-    os.chmod(build, 0o755)
-    for name in ("pluck", "vmlinux", "initramfs.cpio", "tools.img"):
-        source = os.path.join(os.path.dirname(os.path.realpath(binary())), name)
-        if os.path.exists(source):
-            shutil.copy(source, os.path.join(build, name))
     target = scratch.new_dir("user")
     os.chown(target, NOBODY, NOBODY)
-    prefix = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
-    with Pluck(scratch, "run-user", prefix=prefix, program=os.path.join(build, "pluck"), owner=NOBODY) as pluck:
+    with Pluck(scratch, "run-user", prefix=AS_NOBODY, program=public_copy(scratch), owner=NOBODY) as pluck:
         r = pluck.run("extract", *disk, "a/raw/posix", target)
         tap.ok(r.code == 1 and r.err.strip(), "not as root: what could not be applied is told, exit code 1", r)
         top = os.path.join(target, "posix")

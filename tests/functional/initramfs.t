@@ -2,34 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The initramfs and the tools image: same input, same bytes; what must be in them is; wrong lists are refused. No VM.
 set -uo pipefail
-export LC_ALL=C
 top=$(cd "$(dirname "$0")/../.." && pwd)
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-n=0
-
-# ok NAME COMMAND...: the output of the command is shown when it fails
-ok() {
-	local name=$1
-	shift
-	n=$((n + 1))
-	if "$@" >"$tmp/out" 2>&1; then
-		echo "ok $n - $name"
-	else
-		echo "not ok $n - $name"
-		sed 's/^/# /' "$tmp/out"
-	fi
-}
-
-fails_with() {
-	local text=$1
-	shift
-	if ! "$@" >"$tmp/out.cmd" 2>&1 && grep -qF -- "$text" "$tmp/out.cmd"; then
-		return 0
-	fi
-	cat "$tmp/out.cmd"
-	return 1
-}
+# shellcheck source=tests/lib/tap.sh
+. "$top/tests/lib/tap.sh"
 
 # a static program in the place of the agent
 printf 'int main(void) { return 0; }\n' >"$tmp/agent.c"
@@ -104,4 +79,4 @@ printf 'bin /usr/sbin/no-such-tool\n' >"$tmp/tools.list"
 ok 'a tool that is not there is an error' \
 	fails_with 'not on this machine' env "PLUCK_TOOLS_LIST=$tmp/tools.list" "$top/initramfs/tools.sh" "$tmp/c.img"
 ok 'and leaves no image' test -z "$(find "$tmp" -name 'c.img*')"
-echo "1..$n"
+done_testing

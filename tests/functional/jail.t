@@ -13,10 +13,9 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(TOP, "tests", "lib"))
 import images
 from images import MIB
-from program import SANITIZED, Pluck, Scratch, binary, roles
+from program import AS_NOBODY, NOBODY, SANITIZED, Pluck, Scratch, binary, public_copy, roles
 from tap import Tap
 
-NOBODY = 65534
 GROUPS = ("files", "write", "processes", "network", "kernel", "x32", "memory", "bombs")
 MEMORY_MAX_MIB = 128 + 3072
 THREADS_MAX = 4096
@@ -107,17 +106,6 @@ def check_jail(tap, scratch, disk, who, pluck, uid, options=()):
         tap.equal(left, [], "%s: nothing is left on the host" % who)
         tap.ok(bait.process.poll() is None, "%s: the other process lives" % who)
     del pluck.env["PLUCK_QEMU"]
-
-
-def user_copy(scratch):
-    """The program where everybody may read."""
-    build = scratch.new_dir("build")
-    os.chmod(build, 0o755)
-    for name in ("pluck", "vmlinux", "initramfs.cpio", "tools.img"):
-        source = os.path.join(os.path.dirname(os.path.realpath(binary())), name)
-        if os.path.exists(source):
-            shutil.copy(source, os.path.join(build, name))
-    return os.path.join(build, "pluck")
 
 
 def make_disk(scratch):
@@ -221,8 +209,7 @@ with Tap() as tap, Scratch() as scratch:
         check_options(tap, pluck, disk)
     check_no_namespaces(tap, scratch, disk)
     if is_root and shutil.which("setpriv"):
-        prefix = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
-        with Pluck(scratch, "run-user", prefix=prefix, program=user_copy(scratch), owner=NOBODY, env={"XDG_CACHE_HOME": cache}) as pluck:
+        with Pluck(scratch, "run-user", prefix=AS_NOBODY, program=public_copy(scratch), owner=NOBODY, env={"XDG_CACHE_HOME": cache}) as pluck:
             check_jail(tap, scratch, disk, "user", pluck, NOBODY)
             check_jail(tap, scratch, disk, "user reduced", pluck, NOBODY, reduced)
             check_processes(tap, pluck, disk, "user")

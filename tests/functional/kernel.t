@@ -3,34 +3,9 @@
 # The kernel's build script and its cache: what is built again and what is not. A tiny source tree with the targets that the
 # script calls stands in for the kernel's, so that a build takes no time; the real one has been built before this test runs.
 set -uo pipefail
-export LC_ALL=C
 top=$(cd "$(dirname "$0")/../.." && pwd)
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-n=0
-
-# ok NAME COMMAND...: the output of the command is shown when it fails
-ok() {
-	local name=$1
-	shift
-	n=$((n + 1))
-	if "$@" >"$tmp/out" 2>&1; then
-		echo "ok $n - $name"
-	else
-		echo "not ok $n - $name"
-		sed 's/^/# /' "$tmp/out"
-	fi
-}
-
-fails_with() {
-	local text=$1
-	shift
-	if ! "$@" >"$tmp/out.cmd" 2>&1 && grep -qF -- "$text" "$tmp/out.cmd"; then
-		return 0
-	fi
-	cat "$tmp/out.cmd"
-	return 1
-}
+# shellcheck source=tests/lib/tap.sh
+. "$top/tests/lib/tap.sh"
 
 # The tree: allnoconfig keeps what it is given, but for CONFIG_LOST; vmlinux is an object with a PVH note.
 src=$tmp/linux-0.0
@@ -127,4 +102,4 @@ export SLEEP=0
 ok 'the next one builds' build "$tmp/two"
 ok 'anew' builds 7
 ok 'its result is whole' grep -qx CONFIG_E=y "$tmp/two/vmlinux.config"
-echo "1..$n"
+done_testing

@@ -15,10 +15,9 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import images
 from images import MIB
-from program import SANITIZED, Pluck, Scratch, binary, descendants, roles, wait_for, wait_gone
+from program import AS_NOBODY, NOBODY, SANITIZED, Pluck, Scratch, binary, descendants, public_copy, roles, wait_for, wait_gone
 from tap import Tap
 
-NOBODY = 65534
 
 
 def make_disk(scratch, name):
@@ -203,14 +202,7 @@ def check_user(tap, scratch, disk):
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         tap.skip("as an ordinary user", "needs root and setpriv")
         return
-    build = scratch.new_dir("build")
-    os.chmod(build, 0o755)
-    for name in ("pluck", "vmlinux", "initramfs.cpio", "tools.img"):
-        source = os.path.join(os.path.dirname(os.path.realpath(binary())), name)
-        if os.path.exists(source):
-            shutil.copy(source, os.path.join(build, name))
-    prefix = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
-    with Pluck(scratch, "run-user", prefix=prefix, program=os.path.join(build, "pluck"), owner=NOBODY) as pluck:
+    with Pluck(scratch, "run-user", prefix=AS_NOBODY, program=public_copy(scratch), owner=NOBODY) as pluck:
         r = pluck.run("extract", "--disk", "a=" + disk, "a/raw/name", "-")
         tap.ok(r.code == 0 and r.out == b"one", "an ordinary user", r)
         pid = pid_of(pluck)

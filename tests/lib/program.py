@@ -144,6 +144,23 @@ class Pluck:
         shutil.rmtree(self.runtime, ignore_errors=True)
 
 
+# -- an ordinary user --------------------------------------------------------------------------------------------
+
+NOBODY = 65534
+AS_NOBODY = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+
+
+def public_copy(scratch):
+    """The program and its images where every user may read them. Return: path of the program."""
+    build = scratch.new_dir("build")
+    os.chmod(build, 0o755)
+    for name in ("pluck", "vmlinux", "initramfs.cpio", "tools.img"):
+        source = os.path.join(os.path.dirname(os.path.realpath(binary())), name)
+        if os.path.exists(source):
+            shutil.copy(source, os.path.join(build, name))
+    return os.path.join(build, "pluck")
+
+
 # -- processes ---------------------------------------------------------------------------------------------------
 
 def cmdline(pid):

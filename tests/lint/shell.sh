@@ -7,4 +7,4 @@ command -v shellcheck >/dev/null || { echo 'shellcheck is not installed (scripts
 mapfile -t scripts < <(files '*' | while read -r f; do
 	if head -c 64 "$f" | head -n 1 | tr -d '\0' | grep -qE '^#!.*[/ ](ba)?sh( |$)'; then printf '%s\n' "$f"; fi
 done)
-shellcheck --severity=warning --exclude=SC1091 --format=gcc tests/lint/lib.sh "${scripts[@]}"
+shellcheck -x --severity=warning --exclude=SC1091 --format=gcc tests/lint/lib.sh tests/lib/tap.sh "${scripts[@]}"
