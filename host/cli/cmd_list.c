@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -9,16 +8,10 @@
 #include "common/log.h"
 #include "host/cli/archive.h"
 #include "host/cli/entry_out.h"
+#include "host/cli/entry_table.h"
 #include "host/cli/target.h"
 
 #define TIMEOUT_TEXT "list not finished in time"
-#define ROWS_BYTES_MAX ((size_t)1 << 30)	/* a table of some five million entries */
-
-/* A row of the text table. */
-struct row {
-	char type;
-	char *name, *time, *size;	/* in one allocation at name */
-};
 
 struct listing {
 	enum cli_format format;
@@ -27,60 +20,32 @@ struct listing {
 	size_t base_len;
 	struct buf out;
 	struct jsonw w;
-	struct row *row;
-	size_t nr_rows, room, row_bytes;
-	bool too_many;
+	struct entry_table table;
 	struct cli_notes errors;
 	bool unreadable;	/* one of them is of the disk */
 };
 
-/* Rows are kept until all are there, because text is sorted. */
 static int add_row(struct listing *l, const struct client_entry *e)
 {
-	CLEANUP_BUF struct buf name = BUF_INIT, time = BUF_INIT, size = BUF_INIT;
+	struct buf *row = entry_table_begin(&l->table, e->type);
 	const char *p = e->path;
 	size_t len = e->path_len;
-	struct row *row;
 
-	if (l->nr_rows == l->room) {
-		size_t room = l->room ? l->room * 2 : 64;
-
-		row = reallocarray(l->row, room, sizeof(*row));
-		if (!row)
-			return -ENOMEM;
-		l->row = row;
-		l->room = room;
-	}
 	if (!l->recursive || !len)
 		entry_name(e, l->base, l->base_len, &p, &len);
-	cli_escape(&name, p, len);
+	cli_escape(row, p, len);
 	if (e->target) {
-		buf_str(&name, " -> ");
-		cli_escape(&name, e->target, e->target_len);
+		buf_str(row, " -> ");
+		cli_escape(row, e->target, e->target_len);
 	}
+	buf_u8(row, 0);
 	if (e->has_stat)
-		cli_time(&time, e->mtime_s);
+		cli_time(row, e->mtime_s);
+	buf_u8(row, 0);
 	if (e->has_size && (e->type == 'f' || e->type == 'h' || !e->has_stat))
-		buf_fmt(&size, "%llu", (unsigned long long)e->size);
-	buf_u8(&name, 0);
-	buf_u8(&time, 0);
-	buf_u8(&size, 0);
-	row = &l->row[l->nr_rows];
-	if (buf_ok(&name) < 0 || buf_ok(&time) < 0 || buf_ok(&size) < 0)
-		return -ENOMEM;
-	l->row_bytes += sizeof(*row) + name.len + time.len + size.len;
-	if (l->row_bytes > ROWS_BYTES_MAX) {
-		l->too_many = true;
-		return -E2BIG;
-	}
-	row->type = e->type;
-	row->name = malloc(name.len + time.len + size.len);
-	if (!row->name)
-		return -ENOMEM;
-	row->time = memcpy(mempcpy(row->name, name.data, name.len), time.data, time.len);
-	row->size = memcpy(row->time + time.len, size.data, size.len);
-	l->nr_rows++;
-	return 0;
+		buf_fmt(row, "%llu", (unsigned long long)e->size);
+	buf_u8(row, 0);
+	return entry_table_end(&l->table);
 }
 
 static int on_entry(void *arg, const struct client_entry *e)
@@ -108,35 +73,6 @@ static int on_entry(void *arg, const struct client_entry *e)
 	return cli_out_buf(&l->out);
 }
 
-static int by_type_and_name(const void *a, const void *b)
-{
-	const struct row *x = a, *y = b;
-
-	return x->type != y->type ? (x->type < y->type ? -1 : 1) : strcmp(x->name, y->name);
-}
-
-static int print_rows(struct listing *l)
-{
-	static const struct cli_column col[] = {
-		{ "type", false }, { "name", false }, { "last modified", false }, { "size", true },
-	};
-	CLEANUP_FREE const char **cells = calloc(l->nr_rows * 4 + 1, sizeof(*cells));
-	CLEANUP_FREE char *types = calloc(l->nr_rows + 1, 2);
-
-	if (!cells || !types)
-		return -ENOMEM;
-	if (l->nr_rows)
-		qsort(l->row, l->nr_rows, sizeof(*l->row), by_type_and_name);
-	for (size_t i = 0; i < l->nr_rows; i++) {
-		types[i * 2] = l->row[i].type;
-		cells[i * 4] = types + i * 2;
-		cells[i * 4 + 1] = l->row[i].name;
-		cells[i * 4 + 2] = l->row[i].time;
-		cells[i * 4 + 3] = l->row[i].size;
-	}
-	return cli_table(col, 4, cells, l->nr_rows);
-}
-
 static void listing_begin(struct listing *l)
 {
 	l->w = (struct jsonw){ .out = &l->out, .pretty = l->format == CLI_JSON_PRETTY };
@@ -147,10 +83,13 @@ static void listing_begin(struct listing *l)
 /* Only after a complete listing: what breaks off must not look whole. */
 static int listing_end(struct listing *l)
 {
+	static const struct cli_column col[ENTRY_TABLE_COLS] = {
+		{ "type", false }, { "name", false }, { "last modified", false }, { "size", true },
+	};
 	int r = 0;
 
 	if (l->format == CLI_TEXT) {
-		r = print_rows(l);
+		r = entry_table_print(&l->table, col, false);
 	} else if (l->format != CLI_JSONL) {
 		jsonw_array_end(&l->w);
 		buf_u8(&l->out, '\n');
@@ -161,9 +100,7 @@ static int listing_end(struct listing *l)
 
 static void listing_free(struct listing *l)
 {
-	for (size_t i = 0; i < l->nr_rows; i++)
-		free(l->row[i].name);
-	free(l->row);
+	entry_table_free(&l->table);
 	buf_free(&l->out);
 }
 
@@ -247,7 +184,7 @@ static int list_path(const struct args *a, struct target *t, struct listing *l, 
 		r = p.archive ? list_in_archive(t, l, &p, err) : list_in_vm(t, l, err);
 	if (r == 0)
 		r = listing_end(l);
-	if (l->too_many)
+	if (r == -E2BIG && !err->code)
 		r = err_text(err, -E2BIG, "too many entries for a sorted table: use --output-format jsonl");
 	l->base = NULL;
 	target_path_free(&p);

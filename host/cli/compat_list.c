@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* "list" under the other name. */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,24 +10,18 @@
 #include "host/cli/archive.h"
 #include "host/cli/compat.h"
 #include "host/cli/entry_out.h"
+#include "host/cli/entry_table.h"
 
 #define TIMEOUT_TEXT "list not finished in time"
 #define TIMEOUT_CODE 503
-#define ROWS_MAX_BYTES ((size_t)1 << 30)
-
-struct row {
-	char type;
-	char *name;		/* and behind it in the same memory: */
-	const char *time, *size;
-};
+#define OUT_BYTES_MAX ((size_t)1 << 30)
 
 struct listing {
 	enum cli_format format;
 	struct buf base;	/* paths of results begin with this and a slash */
 	struct buf out;		/* all of it: an error must not come behind a beginning */
 	struct jsonw w;
-	struct row *row;
-	size_t nr_rows, room;
+	struct entry_table table;
 	bool cut_times;		/* negative times toward zero, as they come of an archive itself */
 	bool dirs_only;		/* a path that leads to anything else is an error */
 	int code;		/* of a failure: its status in HTTP, 0: none */
@@ -53,41 +46,25 @@ static void add_text(struct buf *out, const char *name, size_t len)
 	}
 }
 
+/* Directories have a size where they are archives or buckets. */
+static bool shows_size(const struct client_entry *e)
+{
+	return e->has_size && (strchr("fv", e->type) || (e->type == 'd' && !e->has_stat));
+}
+
 static int add_row(struct listing *l, const struct client_entry *e, const char *name, size_t len)
 {
-	CLEANUP_BUF struct buf b = BUF_INIT;
-	size_t time, size;
-	struct row *row;
+	struct buf *row = entry_table_begin(&l->table, e->type);
 
-	if (l->nr_rows == l->room) {
-		size_t room = l->room ? l->room * 2 : 64;
-
-		row = room * sizeof(*row) > ROWS_MAX_BYTES ? NULL : reallocarray(l->row, room, sizeof(*row));
-		if (!row)
-			return -ENOMEM;
-		l->row = row;
-		l->room = room;
-	}
-	add_text(&b, name, len);
-	buf_u8(&b, 0);
-	time = b.len;
+	add_text(row, name, len);
+	buf_u8(row, 0);
 	if (e->type == 'f' && e->has_stat)
-		buf_fmt(&b, "%lld", (long long)e->mtime_s);
-	buf_u8(&b, 0);
-	size = b.len;
-	if (e->has_size && strchr("fv", e->type))
-		buf_fmt(&b, "%llu", (unsigned long long)e->size);
-	else if (e->has_size && e->type == 'd' && !e->has_stat)
-		buf_fmt(&b, "%llu", (unsigned long long)e->size);
-	buf_u8(&b, 0);
-	if (buf_ok(&b) < 0)
-		return -ENOMEM;
-	row = &l->row[l->nr_rows++];
-	*row = (struct row){ .type = e->type, .name = (char *)b.data };
-	row->time = row->name + time;
-	row->size = row->name + size;
-	b = BUF_INIT;
-	return 0;
+		buf_fmt(row, "%lld", (long long)e->mtime_s);
+	buf_u8(row, 0);
+	if (shows_size(e))
+		buf_fmt(row, "%llu", (unsigned long long)e->size);
+	buf_u8(row, 0);
+	return entry_table_end(&l->table);
 }
 
 static void write_entry(struct listing *l, const struct client_entry *e, const char *name, size_t len)
@@ -107,7 +84,7 @@ static void write_entry(struct listing *l, const struct client_entry *e, const c
 	jsonw_key_bool(&l->w, "leaf", e->type != 'd' && e->type != 'v');
 	if (e->type == 'f' && e->has_stat)
 		jsonw_key_i64(&l->w, "mtime", e->mtime_s);
-	if (e->has_size && (e->type == 'f' || e->type == 'v' || (e->type == 'd' && !e->has_stat)))
+	if (shows_size(e))
 		jsonw_key_u64(&l->w, "size", e->size);
 	jsonw_key_bytes(&l->w, "text", name, len);
 	jsonw_key_string(&l->w, "type", type);
@@ -254,35 +231,6 @@ static int list_inner(const struct target *t, struct listing *l, const struct co
 	return r;
 }
 
-static int by_type_and_name(const void *a, const void *b)
-{
-	const struct row *x = a, *y = b;
-
-	return x->type != y->type ? (x->type < y->type ? -1 : 1) : strcmp(x->name, y->name);
-}
-
-static int print_rows(struct listing *l)
-{
-	static const struct cli_column col[] = {
-		{ "type", false }, { "name", false }, { "last modified", true }, { "size", true },
-	};
-	CLEANUP_FREE const char **cells = calloc(l->nr_rows * 4 + 1, sizeof(*cells));
-	CLEANUP_FREE char *types = calloc(l->nr_rows + 1, 2);
-
-	if (!cells || !types)
-		return -ENOMEM;
-	if (l->nr_rows)
-		qsort(l->row, l->nr_rows, sizeof(*l->row), by_type_and_name);
-	for (size_t i = 0; i < l->nr_rows; i++) {
-		types[i * 2] = l->row[i].type;
-		cells[i * 4] = types + i * 2;
-		cells[i * 4 + 1] = l->row[i].name;
-		cells[i * 4 + 2] = l->row[i].time;
-		cells[i * 4 + 3] = l->row[i].size;
-	}
-	return cli_table_ruled(col, 4, cells, l->nr_rows);
-}
-
 static int print_error(struct listing *l, const struct err *e)
 {
 	CLEANUP_BUF struct buf out = BUF_INIT;
@@ -302,8 +250,12 @@ static int print_error(struct listing *l, const struct err *e)
 
 static int print_listing(struct listing *l)
 {
+	static const struct cli_column col[ENTRY_TABLE_COLS] = {
+		{ "type", false }, { "name", false }, { "last modified", true }, { "size", true },
+	};
+
 	if (l->format == CLI_TEXT)
-		return print_rows(l);
+		return entry_table_print(&l->table, col, true);
 	jsonw_array_end(&l->w);
 	buf_u8(&l->out, '\n');
 	return cli_out_buf(&l->out);
@@ -340,23 +292,23 @@ static int list(struct target *t, const struct compat_path *path, struct listing
 	cli_alarm_exit(0, -1, NULL, 0);
 	if (r == -ETIMEDOUT)
 		l->code = TIMEOUT_CODE;
-	if (r < 0 && !err.code)
+	if (r == -E2BIG && !err.code)
+		(void)err_text(&err, r, "too many entries");
+	else if (r < 0 && !err.code)
 		(void)err_set(&err, r, "list");
 	return r < 0 ? print_error(l, &err) : print_listing(l) < 0 ? COMPAT_FAILED : EXIT_OK;
 }
 
 static void listing_free(struct listing *l)
 {
-	for (size_t i = 0; i < l->nr_rows; i++)
-		free(l->row[i].name);
-	free(l->row);
+	entry_table_free(&l->table);
 	buf_free(&l->base);
 	buf_free(&l->out);
 }
 
 static int run_list(const struct args *a)
 {
-	struct listing l = { .out = { .limit = ROWS_MAX_BYTES } };
+	struct listing l = { .out = { .limit = OUT_BYTES_MAX } };
 	struct compat_path path = { .bytes = BUF_INIT };
 	struct err err = ERR_INIT;
 	struct target t = { .key_options.fd = -1 };
