@@ -63,6 +63,12 @@ extern const struct command cmd_version;
 /** command_find() - Return: NULL if there is none of this name. */
 const struct command *command_find(const char *name);
 
+/** a command_usage_fn tells that options cannot be parsed (@code). Return: the exit status. */
+typedef int command_usage_fn(const struct command *cmd, const struct err *err, int code);
+
+/** command_run() - parse the options behind the command's name, run it or print its help. Return: the exit status. */
+int command_run(const struct command *cmd, int argc, char **argv, command_usage_fn *bad_usage);
+
 /** command_opt() - an option of a command by name (@len bytes). Return: NULL if it has none. */
 const struct opt *command_opt(const struct command *c, const char *name, size_t len);
 

@@ -8,3 +8,20 @@ const struct command *const commands[] = {
 	&cmd_version, &cmd_help,
 	NULL,
 };
+
+int command_run(const struct command *cmd, int argc, char **argv, command_usage_fn *bad_usage)
+{
+	struct err err = ERR_INIT;
+	struct args a;
+	int r;
+
+	r = args_parse(cmd, argc, argv, &a, &err);
+	if (a.help) {
+		cli_help(stdout, cmd);
+		r = EXIT_OK;
+	} else {
+		r = r < 0 ? bad_usage(cmd, &err, r) : cmd->run(&a);
+	}
+	args_free(&a);
+	return cli_out_end(r);
+}

@@ -31,21 +31,11 @@ static void usage(FILE *f)
 		(void)fprintf(f, "%s %s %s [OPTIONS]\n", COMPAT_NAME, table[i]->name, table[i]->usage);
 }
 
-static int run(const struct command *cmd, int argc, char **argv)
+static int bad_usage(const struct command *cmd, const struct err *err, int code)
 {
-	struct err err = ERR_INIT;
-	struct args a;
-	int r;
-
-	r = args_parse(cmd, argc, argv, &a, &err);
-	if (a.help) {
-		cli_help(stdout, cmd);
-		r = EXIT_OK;
-	} else {
-		r = r < 0 ? compat_fail(&err) : cmd->run(&a);
-	}
-	args_free(&a);
-	return cli_out_end(r);
+	(void)cmd;
+	(void)code;
+	return compat_fail(err);
 }
 
 int compat_main(int argc, char **argv)
@@ -59,7 +49,7 @@ int compat_main(int argc, char **argv)
 	}
 	for (size_t i = 0; argc > 1 && table[i]; i++)
 		if (!strcmp(argv[1], table[i]->name))
-			return run(table[i], argc - 2, argv + 2);
+			return command_run(table[i], argc - 2, argv + 2, bad_usage);
 	if (argc > 1)
 		cli_error("Error: no such command '%s'", log_quote(argv[1], strlen(argv[1]), q, sizeof(q)));
 	usage(stderr);

@@ -46,23 +46,9 @@ static int role_session(const char *spec, const char *ready)
 	return session_main(spec_fd, ready_fd);
 }
 
-static int run(const struct command *cmd, int argc, char **argv)
+static int bad_usage(const struct command *cmd, const struct err *err, int code)
 {
-	struct err err = ERR_INIT;
-	struct args a;
-	int r;
-
-	r = args_parse(cmd, argc, argv, &a, &err);
-	if (a.help) {
-		cli_help(stdout, cmd);
-		r = EXIT_OK;
-	} else if (r < 0) {
-		r = r == -EINVAL ? cli_usage(cmd, "%s", err.text) : cli_fail(&err, r);
-	} else {
-		r = cmd->run(&a);
-	}
-	args_free(&a);
-	return cli_out_end(r);
+	return code == -EINVAL ? cli_usage(cmd, "%s", err->text) : cli_fail(err, code);
 }
 
 static int unknown_command(const char *name)
@@ -97,5 +83,5 @@ int main(int argc, char **argv)
 	cmd = command_find(argv[1]);
 	if (!cmd)
 		return unknown_command(argv[1]);
-	return run(cmd, argc - 2, argv + 2);
+	return command_run(cmd, argc - 2, argv + 2, bad_usage);
 }
