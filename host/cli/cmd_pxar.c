@@ -106,6 +106,7 @@ static int restore(struct pxar *p, const char *where, struct err *err)
 				     .skip_root = archive_stream_is_container(p->stream),
 				     .abort = cli_signals_defer(-1) };
 	struct restore_report rep = { 0 };
+	struct restore_target *to = NULL;
 	CLEANUP_CLOSE int dir = -1;
 	int r;
 
@@ -114,7 +115,10 @@ static int restore(struct pxar *p, const char *where, struct err *err)
 	dir = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return err_set(err, -errno, "open the target directory");
-	r = restore_to_dir(dir, &o, PXAR_DEC_EXT, read_stream, p, &sink, &rep, err);
+	r = restore_dir_new(dir, &to, err);
+	if (r == 0)
+		r = restore_stream(to, &o, PXAR_DEC_EXT, read_stream, p, &sink, &rep, err);
+	restore_free(to);
 	p->errors += rep.left_out + rep.incomplete + rep.meta_failed;
 	if (r == 0)
 		(void)fprintf(stderr, "%" PRIu64 " files, %" PRIu64 " directories, %" PRIu64 " others, %" PRIu64 " bytes\n",

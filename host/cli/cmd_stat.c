@@ -131,25 +131,6 @@ static int print_stat(const json_t *o, const struct target_path *p, bool pretty,
 	return 0;
 }
 
-static int stat_in_vm(const struct target *t, const struct target_path *p, json_t **ret, struct err *err)
-{
-	struct client *c = NULL;
-	int r = target_connect(t, &c, NULL, err);
-
-	if (r == 0)
-		r = client_stat(c, p->bytes.data, p->bytes.len, ret, err);
-	client_free(c);
-	return r;
-}
-
-static int stat_in_archive(const struct target *t, const struct target_path *p, json_t **ret, struct err *err)
-{
-	size_t len;
-	const char *inner = target_inner(p, &len);
-
-	return archive_stat(t->snapshot, p->archive, inner, len, ret, err);
-}
-
 static int stat_path(const struct args *a, struct target *t, const char *text, enum cli_format format, struct err *err)
 {
 	struct target_path p = { 0 };
@@ -163,7 +144,7 @@ static int stat_path(const struct args *a, struct target *t, const char *text, e
 	if (p.root)
 		r = err_text(err, -EINVAL, "'/' has no metadata");
 	else
-		r = p.archive ? stat_in_archive(t, &p, &o, err) : stat_in_vm(t, &p, &o, err);
+		r = target_stat(t, &p, &o, err);
 	if (r == 0)
 		r = print_stat(o, &p, format == CLI_JSON_PRETTY || format == CLI_TEXT, err);
 	json_decref(o);

@@ -12,6 +12,15 @@
 
 static const struct command *const table[] = { &compat_list, &compat_extract, &compat_status, &compat_stop, NULL };
 
+const struct opt compat_opts[] = {
+	{ OPT("driver", OPT_TEXT, "Qemu|qemu", "how disks are opened") },
+	{ OPT("server", OPT_TEXT, "HOST", "not supported") },
+	{ OPT("port", OPT_NUMBER, "PORT", "not supported"), .max = 65535 },
+	{ OPT("datastore", OPT_TEXT, "NAME", "not supported") },
+	{ OPT("auth-id", OPT_TEXT, "ID", "not supported") },
+	OPT_END,
+};
+
 bool compat_is_called(const char *argv0)
 {
 	const char *slash = argv0 ? strrchr(argv0, '/') : NULL;
@@ -74,19 +83,6 @@ static int check_time(const char *snapshot, struct err *err)
 	return 0;
 }
 
-int compat_parse(const struct args *a, size_t *pos, struct target *ret, struct err *err)
-{
-	static const char *const remote[] = { "server", "port", "datastore", "auth-id" };
-
-	*ret = (struct target){ .key_options.fd = -1 };
-	for (size_t i = 0; i < sizeof(remote) / sizeof(*remote); i++)
-		if (args_has(a, remote[i]))
-			return err_text(err, -EINVAL, "--%s: only local datastores are supported", remote[i]);
-	if (*pos < a->nr_pos && check_time(a->pos[*pos], err) < 0)
-		return -EINVAL;
-	return target_parse(a, pos, ret, err);
-}
-
 static bool ends(const char *p, size_t len, const char *suffix)
 {
 	size_t n = strlen(suffix);
@@ -105,13 +101,12 @@ static bool is_supported(const char *p, size_t len)
 	return found && utf8_valid(p, len);
 }
 
-int compat_path(const struct args *a, const char *text, struct compat_path *ret, struct err *err)
+static int parse_path(const struct args *a, const char *text, struct compat_path *ret, struct err *err)
 {
 	size_t len = strlen(text), lead = 0, first = 0;
 	CLEANUP_BUF struct buf raw = BUF_INIT;
 	char q[300];
 
-	*ret = (struct compat_path){ .bytes = BUF_INIT };
 	if (!args_flag(a, "base64"))
 		buf_add(&raw, text, len);
 	else if (b64_decode(&raw, text, len) < 0)
@@ -128,8 +123,29 @@ int compat_path(const struct args *a, const char *text, struct compat_path *ret,
 	if (ret->root || is_supported((const char *)ret->bytes.data, first))
 		return 0;
 	log_quote(ret->bytes.data, first, q, sizeof(q));
-	buf_free(&ret->bytes);
 	return err_text(err, -EINVAL, "'%s' is not supported for file-restore", q);
+}
+
+void compat_path_free(struct compat_path *p)
+{
+	buf_free(&p->bytes);
+}
+
+int compat_parse(const struct args *a, struct target *ret, struct compat_path *ret_path, struct err *err)
+{
+	static const char *const remote[] = { "server", "port", "datastore", "auth-id" };
+	size_t pos = 0;
+	int r;
+
+	*ret = (struct target){ .key_options.fd = -1 };
+	*ret_path = (struct compat_path){ .bytes = BUF_INIT };
+	for (size_t i = 0; i < sizeof(remote) / sizeof(*remote); i++)
+		if (args_has(a, remote[i]))
+			return err_text(err, -EINVAL, "--%s: only local datastores are supported", remote[i]);
+	if (check_time(a->pos[0], err) < 0)
+		return -EINVAL;
+	r = target_parse(a, &pos, ret, err);
+	return r < 0 ? r : parse_path(a, a->pos[1], ret_path, err);
 }
 
 /* From here on in the text of an error: what is in front of it is ours. */

@@ -22,16 +22,20 @@ int compat_main(int argc, char **argv);
 /** compat_fail() - report an error. Return: COMPAT_FAILED. */
 int compat_fail(const struct err *e);
 
-/** compat_parse() - repository, snapshot and key options; the error of a malformed time is worded as callers know it. */
-int compat_parse(const struct args *a, size_t *pos, struct target *ret, struct err *err);
+/* What list and extract both take. */
+extern const struct opt compat_opts[];
 
 struct compat_path {
 	struct buf bytes;	/* decoded, without leading slashes */
 	bool root;
 };
+void compat_path_free(struct compat_path *p);
 
-/** compat_path() - decode and check the path argument. Return: 0; -EINVAL. Release with buf_free(&ret->bytes). */
-int compat_path(const struct args *a, const char *text, struct compat_path *ret, struct err *err);
+/**
+ * compat_parse() - the arguments SNAPSHOT and PATH, and the options for repository and key
+ * The error of a malformed time is worded as callers know it. Release @ret and @ret_path also after a failure.
+ */
+int compat_parse(const struct args *a, struct target *ret, struct compat_path *ret_path, struct err *err);
 
 /**
  * compat_open() - target_open()

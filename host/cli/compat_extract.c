@@ -2,14 +2,12 @@
 /* "extract" under the other name: which form is meant, and what is no form of it; the work is that of pluck extract. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "common/b64.h"
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "host/cli/archive.h"
 #include "host/cli/compat.h"
 
 #define ARGV_MAX 32
@@ -22,23 +20,12 @@ struct job {
 	const char *format;		/* NULL: a directory is the target */
 };
 
-static int kind_of(struct job *j, char *ret, struct err *err)
+static int kind_of(const struct job *j, char *ret, struct err *err)
 {
-	struct client *c = NULL;
 	json_t *o = NULL;
-	const char *inner, *type;
-	size_t len;
-	int r;
+	const char *type;
+	int r = target_stat(&j->target, &j->path, &o, err);
 
-	if (j->path.archive) {
-		inner = target_inner(&j->path, &len);
-		r = archive_stat(j->target.snapshot, j->path.archive, inner, len, &o, err);
-	} else {
-		r = target_connect(&j->target, &c, NULL, err);
-		if (r == 0)
-			r = client_stat(c, j->path.bytes.data, j->path.bytes.len, &o, err);
-		client_free(c);
-	}
 	if (r < 0)
 		return r;
 	type = json_string_value(json_object_get(o, "type"));
@@ -174,28 +161,21 @@ static int work(const struct job *j)
 
 static int prepare(struct job *j, struct err *err)
 {
-	struct compat_path path;
+	CLEANUP(compat_path_free) struct compat_path path = { .bytes = BUF_INIT };
 	char q[300];
-	size_t pos = 0;
 	int code, r;
 
 	j->where = j->args->nr_pos > 2 ? j->args->pos[2] : ".";
-	r = compat_parse(j->args, &pos, &j->target, err);
-	if (r == 0)
-		r = compat_path(j->args, j->args->pos[1], &path, err);
+	r = compat_parse(j->args, &j->target, &path, err);
 	if (r < 0)
 		return r;
 	if (path.root)
-		r = err_text(err, -EINVAL, "cannot extract '%s'",
-			     log_quote(j->args->pos[1], strlen(j->args->pos[1]), q, sizeof(q)));
-	if (r == 0)
-		r = compat_open(&j->target, &code, err);
+		return err_text(err, -EINVAL, "cannot extract '%s'",
+				log_quote(j->args->pos[1], strlen(j->args->pos[1]), q, sizeof(q)));
+	r = compat_open(&j->target, &code, err);
 	if (r == 0)
 		r = target_path(&j->target, (const char *)path.bytes.data, path.bytes.len, false, &j->path, err);
-	if (r == 0 && !strcmp(j->where, "-"))
-		r = choose(j, err);
-	buf_free(&path.bytes);
-	return r;
+	return r < 0 || strcmp(j->where, "-") != 0 ? r : choose(j, err);
 }
 
 static int run_extract(const struct args *a)
@@ -216,11 +196,6 @@ static const struct opt opts[] = {
 	{ OPT("format", OPT_TEXT, "plain|pxar|zip|tar", "of standard output (default: plain for a file, else zip)") },
 	{ OPT("zstd", OPT_BOOL, NULL, "compress standard output") },
 	{ OPT("verbose", OPT_BOOL, NULL, "accepted, without effect") },
-	{ OPT("driver", OPT_TEXT, "Qemu|qemu", "how disks are opened") },
-	{ OPT("server", OPT_TEXT, "HOST", "not supported") },
-	{ OPT("port", OPT_NUMBER, "PORT", "not supported"), .max = 65535 },
-	{ OPT("datastore", OPT_TEXT, "NAME", "not supported") },
-	{ OPT("auth-id", OPT_TEXT, "ID", "not supported") },
 	OPT_END,
 };
 
@@ -228,7 +203,7 @@ const struct command compat_extract = {
 	.name = "extract",
 	.usage = "SNAPSHOT PATH [TARGET|-]",
 	.help = "get files and directories out",
-	.opts = { target_opts, target_vm_opts, target_base64_opts, opts },
+	.opts = { target_opts, target_vm_opts, target_base64_opts, compat_opts, opts },
 	.min_pos = 2,
 	.max_pos = 3,
 	.run = run_extract,

@@ -312,15 +312,12 @@ static int run_list(const struct args *a)
 	struct compat_path path = { .bytes = BUF_INIT };
 	struct err err = ERR_INIT;
 	struct target t = { .key_options.fd = -1 };
-	size_t pos = 0;
 	int r;
 
 	cli_progress_init(true);
 	r = cli_format(a, &l.format, &err);
 	if (r == 0)
-		r = compat_parse(a, &pos, &t, &err);
-	if (r == 0)
-		r = compat_path(a, a->pos[1], &path, &err);
+		r = compat_parse(a, &t, &path, &err);
 	if (r == 0) {
 		set_timeout(a, l.format);
 		r = list(&t, &path, &l);
@@ -328,18 +325,13 @@ static int run_list(const struct args *a)
 		r = compat_fail(&err);
 	}
 	listing_free(&l);
-	buf_free(&path.bytes);
+	compat_path_free(&path);
 	target_free(&t);
 	return r;
 }
 
 static const struct opt opts[] = {
 	{ OPT("timeout", OPT_NUMBER, "SECONDS", "give up after so long"), .min = 1, .max = 1000000 },
-	{ OPT("driver", OPT_TEXT, "Qemu|qemu", "how disks are opened") },
-	{ OPT("server", OPT_TEXT, "HOST", "not supported") },
-	{ OPT("port", OPT_NUMBER, "PORT", "not supported"), .max = 65535 },
-	{ OPT("datastore", OPT_TEXT, "NAME", "not supported") },
-	{ OPT("auth-id", OPT_TEXT, "ID", "not supported") },
 	OPT_END,
 };
 
@@ -347,7 +339,7 @@ const struct command compat_list = {
 	.name = "list",
 	.usage = "SNAPSHOT PATH",
 	.help = "what is in a snapshot",
-	.opts = { target_opts, target_vm_opts, target_base64_opts, opts, cli_format_opts },
+	.opts = { target_opts, target_vm_opts, target_base64_opts, compat_opts, opts, cli_format_opts },
 	.min_pos = 2,
 	.max_pos = 2,
 	.run = run_list,

@@ -490,6 +490,24 @@ int target_connect(const struct target *t, struct client **ret, int *ret_fd, str
 	return *ret ? 0 : err_set(err, -ENOMEM, "connection");
 }
 
+int target_stat(const struct target *t, const struct target_path *p, json_t **ret, struct err *err)
+{
+	struct client *c = NULL;
+	const char *inner;
+	size_t len;
+	int r;
+
+	if (p->archive) {
+		inner = target_inner(p, &len);
+		return archive_stat(t->snapshot, p->archive, inner, len, ret, err);
+	}
+	r = target_connect(t, &c, NULL, err);
+	if (r == 0)
+		r = client_stat(c, p->bytes.data, p->bytes.len, ret, err);
+	client_free(c);
+	return r;
+}
+
 int target_report_damage(const struct target *t)
 {
 	CLEANUP_FREE char *text = NULL;

@@ -94,6 +94,9 @@ int target_confine(const struct target *t, struct err *err);
 /** target_connect() - a client of the agent of this target's session. @ret_fd: its stream, borrowed; may be NULL. */
 int target_connect(const struct target *t, struct client **ret, int *ret_fd, struct err *err);
 
+/** target_stat() - all metadata of what a path names, as client_stat() gives it (caller decrefs). Return: 0; negative errno. */
+int target_stat(const struct target *t, const struct target_path *p, json_t **ret, struct err *err);
+
 /** target_report_damage() - name the ranges of the disks that could not be read. Return: how many; 0 also if unknown. */
 int target_report_damage(const struct target *t);
 

@@ -101,33 +101,9 @@ static int write_sparse(int fd, const uint8_t *p, size_t n, uint64_t off)
 	return 0;
 }
 
-int file_data(struct new_file *f, const struct pxar_entry *e, const uint8_t *p, size_t len)
+int file_data(struct new_file *f, const struct pxar_entry *e, uint64_t off, const uint8_t *p, size_t len)
 {
-	int r = 0;
-
-	if (!e->has_segments) {
-		r = write_sparse(f->fd, p, len, f->seen);
-		f->seen += len;
-		return r;
-	}
-	while (r == 0 && len) {
-		const struct pxar_segment *s = &e->segments[f->segment];
-		size_t n = len;
-
-		if (f->segment >= e->nr_segments)
-			return -EBADMSG;
-		if (n > s->len - f->segment_seen)
-			n = (size_t)(s->len - f->segment_seen);
-		r = write_at(f->fd, p, n, s->off + f->segment_seen);
-		f->segment_seen += n;
-		if (f->segment_seen == s->len) {
-			f->segment++;
-			f->segment_seen = 0;
-		}
-		p += n;
-		len -= n;
-	}
-	return r;
+	return e->has_segments ? write_at(f->fd, p, len, off) : write_sparse(f->fd, p, len, off);
 }
 
 static int name_temp(struct new_file *f, const char *name, bool replace)

@@ -15,16 +15,13 @@ struct new_file {
 	int fd;			/* -1: none */
 	int dirfd;		/* borrowed */
 	char temp[FILE_TEMP_MAX];	/* "" for a file without a name */
-	uint64_t seen;		/* payload bytes that came */
-	size_t segment;		/* index of the segment they belong to */
-	uint64_t segment_seen;
 };
 
 /** file_begin() - Return: 0; negative errno. */
 int file_begin(struct new_file *f, int dirfd, const struct pxar_entry *e);
 
-/** file_data() - the next bytes of the payload; blocks of zeros become holes. Return: 0; negative errno. */
-int file_data(struct new_file *f, const struct pxar_entry *e, const uint8_t *p, size_t len);
+/** file_data() - bytes at @off; blocks of zeros become holes, if the entry does not tell its own. Return: 0; negative errno. */
+int file_data(struct new_file *f, const struct pxar_entry *e, uint64_t off, const uint8_t *p, size_t len);
 
 /** file_name() - give it its name. @replace: in place of another file. Return: 0; -EEXIST; negative errno. */
 int file_name(struct new_file *f, const char *name, bool replace);

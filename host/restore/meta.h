@@ -5,7 +5,7 @@
 /* Metadata of an entry onto what was created for it. */
 
 #include "common/pxar/entry.h"
-#include "host/restore/pump.h"
+#include "host/restore/report.h"
 
 /** meta_flags_early() - the flags that must be there before the data: nocow, compression. */
 void meta_flags_early(int fd, uint64_t flags);

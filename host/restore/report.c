@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <string.h>
-
-#include "host/restore/pump.h"
+#include "host/restore/report.h"
 
 void report_push(struct report *r, const char *name)
 {
@@ -29,18 +27,4 @@ void report_note(struct report *r, const char *name, int code, const char *what)
 		r->path.len--;
 	r->sink->note(r->sink->arg, r->path.len ? (const char *)r->path.data : "", r->path.len, code, what);
 	r->path.len = len;
-}
-
-void report_item_end(struct report *r, const char *last, const struct pxar_event *ev)
-{
-	const bool dir = ev->type == PXAR_EV_DIR_END;
-
-	if (ev->error.code && dir)
-		r->r->incomplete++;
-	else if (ev->error.code)
-		r->r->meta_failed++;
-	if (ev->error.code)
-		report_note(r, dir ? NULL : last, ev->error.code, dir ? "directory not read whole" : "metadata not read whole");
-	if (dir)
-		report_pop(r);
 }

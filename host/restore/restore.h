@@ -3,8 +3,8 @@
 #define HOST_RESTORE_RESTORE_H
 
 /*
- * The one extractor: decoder events become files beneath a target directory, or members of a tar. Fed with
- * pxar events from the VM or from file archives.
+ * The one extractor: pxar streams from the VM or from file archives become files beneath a target directory, or members of
+ * a tar or zip.
  */
 
 #include <signal.h>
@@ -46,47 +46,38 @@ struct restore_sink {
 	void *arg;
 };
 
+/* What becomes of the entries: files in a directory, members of a tar or zip. */
+struct restore_target;
+
+/** restore_dir_new() - members of a stream's root appear in @dirfd (borrowed). Nothing is ever made outside of it. */
+int restore_dir_new(int dirfd, struct restore_target **ret, struct err *err);
+
+/** restore_tar_new(), restore_zip_new() - written to @fd (borrowed), without a seek. */
+int restore_tar_new(int fd, struct restore_target **ret, struct err *err);
+int restore_zip_new(int fd, struct restore_target **ret, struct err *err);
+
 /**
- * restore_to_dir() - extract a pxar stream beneath a directory
- * @dirfd: the target directory, borrowed. Members of the root appear in it.
+ * restore_stream() - make all entries of a pxar stream
  * Errors of single entries are noted, counted, and do not stop it. Files get their final name only when whole.
- * Return: 0 when the stream was complete (look at the report); -ENOSPC and the like when the target fails;
- * -EBADMSG, -ENODATA when the stream is bad. Nothing is ever created outside @dirfd.
+ * @ret: what is done is added to it
+ * Return: 0 when the stream was complete (look at the report); -ENOSPC and the like when the target fails, -EPIPE when
+ * the reader of a tar or zip went away; -EBADMSG, -ENODATA when the stream is bad; -EINTR.
  */
-int restore_to_dir(int dirfd, const struct restore_options *o, unsigned int dec_flags, restore_read_fn *read, void *arg,
-		   const struct restore_sink *sink, struct restore_report *ret, struct err *err);
-
-/**
- * restore_to_tar() - write the members as PAX tar
- * @fd: output, borrowed. Without a good end of the stream no end-of-archive blocks are written.
- * Return: as restore_to_dir(); -EPIPE when the reader went away.
- */
-struct restore_tar;
-int restore_tar_new(int fd, struct restore_tar **ret, struct err *err);
-int restore_to_tar(struct restore_tar *t, const struct restore_options *o, unsigned int dec_flags,
-		   restore_read_fn *read, void *arg,
-		   const struct restore_sink *sink, struct restore_report *ret, struct err *err);
-int restore_tar_finish(struct restore_tar *t, struct err *err);
-void restore_tar_free(struct restore_tar *t);
-
-/* The same for zip: directories, regular files and symbolic links; what else there is counts as left out. */
-struct restore_zip;
-int restore_zip_new(int fd, struct restore_zip **ret, struct err *err);
-int restore_to_zip(struct restore_zip *z, const struct restore_options *o, unsigned int dec_flags,
+int restore_stream(struct restore_target *t, const struct restore_options *o, unsigned int dec_flags,
 		   restore_read_fn *read, void *arg, const struct restore_sink *sink, struct restore_report *ret,
 		   struct err *err);
 
 /**
- * restore_zip_link() - zip has no hard links: the next one that came, to be written as a file of its own
+ * restore_next_link() - zip has no hard links: the next one that came, to be written as a file of its own
  * Return: path of its target from the root of the stream it came in, until the next call; NULL if there is none left.
  */
-const char *restore_zip_link(struct restore_zip *z);
-/** restore_zip_link_data() - write it: @read gives the contents of the target. Return: 0; negative errno, the zip is broken. */
-int restore_zip_link_data(struct restore_zip *z, restore_read_fn *read, void *arg, struct restore_report *ret,
-			  struct err *err);
+const char *restore_next_link(struct restore_target *t);
+/** restore_link_data() - write it: @read gives the contents of the target. Return: 0; negative errno, the zip is broken. */
+int restore_link_data(struct restore_target *t, restore_read_fn *read, void *arg, struct restore_report *ret,
+		      struct err *err);
 
-/** restore_zip_finish() - the central directory: without it the archive is recognisably unfinished. */
-int restore_zip_finish(struct restore_zip *z, struct err *err);
-void restore_zip_free(struct restore_zip *z);
+/** restore_finish() - the end of a tar or zip: without it the archive is recognisably unfinished. */
+int restore_finish(struct restore_target *t, struct err *err);
+void restore_free(struct restore_target *t);
 
 #endif

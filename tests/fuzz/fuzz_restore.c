@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct bytes b = { data + 1, len - 1, len && data[0] >> 1 ? data[0] >> 1 : SIZE_MAX };
 	const struct restore_options o = { .skip_root = true };
 	struct restore_report report = { 0 };
-	struct restore_tar *tar;
+	struct restore_target *tar;
 	size_t sum = 0;
 	const struct restore_sink sink = { note, &sum };
 
@@ -51,8 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		out = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	if (!len || restore_tar_new(out, &tar, NULL) < 0)
 		return 0;
-	if (restore_to_tar(tar, &o, data[0] & 1 ? PXAR_DEC_EXT : 0, read_bytes, &b, &sink, &report, NULL) == 0)
-		(void)restore_tar_finish(tar, NULL);
-	restore_tar_free(tar);
+	if (restore_stream(tar, &o, data[0] & 1 ? PXAR_DEC_EXT : 0, read_bytes, &b, &sink, &report, NULL) == 0)
+		(void)restore_finish(tar, NULL);
+	restore_free(tar);
 	return 0;
 }

@@ -101,12 +101,15 @@ static int restore(const struct restore_options *o)
 {
 	const struct restore_sink sink = { on_note, NULL };
 	struct feed f = { .step = 4093 };
+	struct restore_target *to;
 	struct err err = ERR_INIT;
 	int r;
 
 	rep = (struct restore_report){ 0 };
 	notes[0] = 0;
-	r = restore_to_dir(target, o, PXAR_DEC_EXT, feed_read, &f, &sink, &rep, &err);
+	assert_int_equal(restore_dir_new(target, &to, &err), 0);
+	r = restore_stream(to, o, PXAR_DEC_EXT, feed_read, &f, &sink, &rep, &err);
+	restore_free(to);
 	print_message("%s%s%s", notes, r ? err.text : "", r ? "\n" : "");
 	return r;
 }

@@ -65,7 +65,7 @@ static ssize_t read_all(void *arg, void *p, size_t n, struct err *err)
 static int write_tar(struct restore_report *rep, bool cut)
 {
 	const struct restore_options o = { .skip_root = true };
-	struct restore_tar *t = NULL;
+	struct restore_target *t = NULL;
 	struct err err = ERR_INIT;
 	char path[64];
 	size_t at = 0;
@@ -76,12 +76,12 @@ static int write_tar(struct restore_report *rep, bool cut)
 	assert_int_equal(restore_tar_new(fd, &t, &err), 0);
 	if (cut)
 		ar.len -= 30;
-	r = restore_to_tar(t, &o, PXAR_DEC_EXT, read_all, &at, NULL, rep, &err);
+	r = restore_stream(t, &o, PXAR_DEC_EXT, read_all, &at, NULL, rep, &err);
 	if (r == 0)
-		r = restore_tar_finish(t, &err);
+		r = restore_finish(t, &err);
 	else
-		assert_true(restore_tar_finish(t, NULL) < 0);
-	restore_tar_free(t);
+		assert_true(restore_finish(t, NULL) < 0);
+	restore_free(t);
 	close(fd);
 	return r;
 }

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef HOST_CLI_EXTRACT_H
+#define HOST_CLI_EXTRACT_H
+
+/*
+ * The parts of the command extract: which paths (extract_paths.c), the streams out of the VM or a file archive and where
+ * they go (extract_stream.c), what is told of it and the exit status (extract_verdict.c). cmd_extract.c reads the options
+ * and puts them together.
+ */
+
+#include <time.h>
+
+#include "host/cli/archive.h"
+#include "host/cli/run_report.h"
+#include "host/cli/target.h"
+#include "host/restore/restore.h"
+
+enum form { FORM_DIR, FORM_PLAIN, FORM_TAR, FORM_PXAR, FORM_ZIP };
+
+struct extract {
+	const struct args *args;
+	struct target target;
+	struct target_path *path;
+	size_t nr_paths, room;
+	bool has_image;			/* among them: a VM is needed */
+	const char *where;		/* TARGET */
+	enum form form;
+	int out;			/* directory, or stream */
+	struct restore_target *to;	/* what is made there; NULL: the bytes go out as they come */
+	struct restore_options opt;
+	struct restore_report sum;
+	struct cli_notes notes;
+	struct run_report machine;	/* --report */
+	struct client *client;		/* of the stream being read */
+	struct archive_stream *archive;	/* the same of a file archive */
+	uint64_t damaged;		/* members of file archives that are not whole */
+	bool ended;			/* its end and its good totals were seen */
+	uint64_t bytes, errors;
+	int target_error;		/* writing failed: not the VM's fault */
+	struct timespec start;
+	const volatile sig_atomic_t *stop;
+};
+
+/** extract_find_paths() - of --path, --paths-from and, without them, the positional argument *@pos, which is moved on. */
+int extract_find_paths(struct extract *x, size_t *pos, struct err *err);
+
+/** extract_paths_free() - */
+void extract_paths_free(struct extract *x);
+
+/** extract_run() - all paths to where they go. Return: 0 when all streams were complete; negative errno. */
+int extract_run(struct extract *x, struct err *err);
+
+/** extract_progress() - show how far it is. */
+void extract_progress(struct extract *x);
+
+/** extract_note() - a restore_note_fn. */
+void extract_note(void *extract, const char *path, size_t path_len, int code, const char *what);
+
+/** extract_damage() - a tree_note_fn. */
+void extract_damage(void *extract, const char *path, size_t path_len, int code, const char *what);
+
+/** extract_verdict() - tell what there is to tell of a finished or failed extraction. @r: of extract_run(). Return: exit status. */
+int extract_verdict(struct extract *x, int r, struct err *err);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "host/cli/extract.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/io.h"
+
+#define PATHS_MAX (64u << 20)	/* bytes of --paths-from */
+
+static int add_path(struct extract *x, const char *text, size_t len, struct err *err)
+{
+	if (x->nr_paths == x->room) {
+		size_t room = x->room ? x->room * 2 : 16;
+		struct target_path *p = reallocarray(x->path, room, sizeof(*p));
+
+		if (!p)
+			return err_set(err, -ENOMEM, "paths");
+		x->path = p;
+		x->room = room;
+	}
+	int r = target_path(&x->target, text, len, args_flag(x->args, "base64"), &x->path[x->nr_paths], err);
+
+	if (r == 0)
+		x->has_image |= !x->path[x->nr_paths++].archive;
+	return r;
+}
+
+static int add_paths_from(struct extract *x, const char *file, struct err *err)
+{
+	char end = args_flag(x->args, "null") ? 0 : '\n';
+	CLEANUP_FREE char *text = NULL;
+	const char *p, *stop;
+	size_t len;
+	int r;
+
+	r = io_read_file(AT_FDCWD, strcmp(file, "-") ? file : "/dev/stdin", PATHS_MAX, &text, &len);
+	if (r < 0)
+		return err_set(err, r, "list of paths");
+	for (p = text, stop = text + len; r == 0 && p < stop;) {
+		const char *e = memchr(p, end, (size_t)(stop - p));
+
+		e = e ? e : stop;
+		if (e > p)
+			r = add_path(x, p, (size_t)(e - p), err);
+		p = e + 1;
+	}
+	return r;
+}
+
+int extract_find_paths(struct extract *x, size_t *pos, struct err *err)
+{
+	const struct args *a = x->args;
+	const char *p, *from = args_text(a, "paths-from");
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && (p = args_list(a, "path", i)); i++)
+		r = add_path(x, p, strlen(p), err);
+	if (r == 0 && from)
+		r = add_paths_from(x, from, err);
+	if (r < 0)
+		return r;
+	if (!from && !args_has(a, "path")) {
+		if (*pos >= a->nr_pos)
+			return err_text(err, -EINVAL, "PATH is missing");
+		r = add_path(x, a->pos[*pos], strlen(a->pos[*pos]), err);
+		(*pos)++;
+	}
+	return r;
+}
+
+void extract_paths_free(struct extract *x)
+{
+	for (size_t i = 0; i < x->nr_paths; i++)
+		target_path_free(&x->path[i]);
+	free(x->path);
+}

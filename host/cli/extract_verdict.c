@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "host/cli/extract.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+void extract_progress(struct extract *x)
+{
+	const struct restore_report *s = &x->sum;
+	struct timespec now;
+	double seconds;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &now) < 0)
+		return;
+	seconds = (double)(now.tv_sec - x->start.tv_sec) + (double)(now.tv_nsec - x->start.tv_nsec) / 1e9;
+	cli_progress("%" PRIu64 " entries, %.1f MiB, %.1f MiB/s", s->files + s->dirs + s->others, (double)x->bytes / (1 << 20),
+		     seconds > 0 ? (double)x->bytes / (1 << 20) / seconds : 0.0);
+}
+
+void extract_note(void *extract, const char *path, size_t path_len, int code, const char *what)
+{
+	struct extract *x = extract;
+
+	/* The reader of our output went away, or we are to end: no fault of the entry. */
+	if (code == -EPIPE || (x->stop && *x->stop))
+		return;
+	run_report_problem(&x->machine, path, path_len, code > 0 ? -code : code, what);
+	if (code)
+		cli_note(&x->notes, path, path_len, "%s: %s", what, strerror(code < 0 ? -code : code));
+	else
+		cli_note(&x->notes, path, path_len, "%s", what);
+}
+
+void extract_damage(void *extract, const char *path, size_t path_len, int code, const char *what)
+{
+	struct extract *x = extract;
+
+	x->damaged++;
+	run_report_problem(&x->machine, path, path_len, code > 0 ? -code : code, what);
+	cli_note(&x->notes, path, path_len, "%s", what);
+}
+
+static const char *s_of(uint64_t nr)
+{
+	return nr == 1 ? "" : "s";
+}
+
+static void report(struct extract *x, bool quiet)
+{
+	const struct restore_report *s = &x->sum;
+
+	cli_notes_end(&x->notes);
+	if (s->meta_failed)
+		cli_error("%" PRIu64 " piece%s of metadata could not be restored", s->meta_failed, s_of(s->meta_failed));
+	if (s->left_out || s->incomplete)
+		cli_error("%" PRIu64 " entr%s left out, %" PRIu64 " file%s incomplete", s->left_out, s->left_out == 1 ? "y" : "ies",
+			  s->incomplete, s_of(s->incomplete));
+	if (x->errors && !s->left_out && !s->incomplete && !s->meta_failed)
+		cli_error("%" PRIu64 " entries could not be read whole in the VM", x->errors);
+	if (!quiet && x->form == FORM_DIR)
+		(void)fprintf(stderr, "%" PRIu64 " file%s, %" PRIu64 " director%s, %" PRIu64 " other%s, %" PRIu64 " byte%s\n",
+			      s->files, s_of(s->files), s->dirs, s->dirs == 1 ? "y" : "ies", s->others, s_of(s->others), s->bytes,
+			      s_of(s->bytes));
+}
+
+/* Of a finished or failed extraction; only what the stream's totals confirmed may be 0. */
+int extract_verdict(struct extract *x, int r, struct err *err)
+{
+	const struct restore_report *s = &x->sum;
+	int damage;
+
+	cli_progress_end();
+	if (x->stop && *x->stop) {
+		cli_error("interrupted");
+		return 128 + *x->stop;
+	}
+	if (r == -EPIPE)
+		return EXIT_PARTIAL;
+	report(x, args_flag(x->args, "quiet") || r < 0);
+	damage = x->damaged != 0;
+	if (x->target.nr_disks && (r < 0 || s->incomplete || x->errors))
+		damage += target_report_damage(&x->target);
+	if (r < 0) {
+		int status = cli_fail(err, r);
+
+		return x->target_error ? EXIT_TARGET : damage && status == EXIT_PARTIAL ? EXIT_DAMAGED : status;
+	}
+	if (damage)
+		return EXIT_DAMAGED;
+	return s->left_out || s->incomplete || s->meta_failed || x->errors ? EXIT_PARTIAL : EXIT_OK;
+}
+
