@@ -148,11 +148,22 @@ static int each_live(live_fn *fn, void *arg, struct err *err)
 	return r;
 }
 
+/* Two sessions have one name when a disk was written to since the first began. Return: malloc'ed; NULL without memory. */
+static char *full_name(const char *name, const char *hash)
+{
+	char *ret;
+
+	return asprintf(&ret, "%s#%.8s", name, hash) < 0 ? NULL : ret;
+}
+
 static int add_status(void *arg, int dir, const char *hash, const char *name)
 {
-	CLEANUP_FREE char *text = NULL;
-	json_t *j = NULL;
+	CLEANUP_FREE char *text = NULL, *full = full_name(name, hash);
+	json_t *all = arg, *j = NULL;
 	int r;
+
+	if (!full)
+		return -ENOMEM;
 
 	r = ask(dir, hash, CONTROL_STATUS, &text);
 	if (r == -ENOENT)
@@ -166,7 +177,7 @@ static int add_status(void *arg, int dir, const char *hash, const char *name)
 		(void)err_set(&e, r < 0 ? r : -EPROTO, "the session does not answer");
 		j = json_pack("{s:s}", "error", e.text);
 	}
-	return json_object_set_new(arg, name, j) < 0 ? -ENOMEM : 0;
+	return json_object_set_new(all, json_object_get(all, name) ? full : name, j) < 0 ? -ENOMEM : 0;
 }
 
 int session_status_json(char **ret_json, struct err *err)
@@ -185,6 +196,7 @@ int session_status_json(char **ret_json, struct err *err)
 
 struct stop {
 	const char *name;
+	unsigned int nr;	/* that had the name and are gone */
 	struct err *err;
 };
 
@@ -213,20 +225,22 @@ static int stop_by_signal(int dir, const char *hash)
 	return await_gone(dir, hash, r == 0 ? ADMIN_TERM_MS : 20) ? 0 : r < 0 ? r : -ETIMEDOUT;
 }
 
-/* Return: 1 it is gone; 0 another name; negative errno. */
 static int stop_one(void *arg, int dir, const char *hash, const char *name)
 {
-	CLEANUP_FREE char *text = NULL;
+	CLEANUP_FREE char *text = NULL, *full = full_name(name, hash);
 	struct stop *s = arg;
 	int r;
 
-	if (strcmp(name, s->name) != 0)
+	if (strcmp(name, s->name) != 0 && (!full || strcmp(full, s->name) != 0))
 		return 0;
 	r = ask(dir, hash, CONTROL_STOP, &text);
-	if ((r == 0 || r == -ENOENT || r == -ECONNREFUSED) && await_gone(dir, hash, ADMIN_GONE_MS))
-		return 1;
-	r = stop_by_signal(dir, hash);
-	return r < 0 ? err_set(s->err, r, "stop '%s'", name) : 1;
+	if ((r != 0 && r != -ENOENT && r != -ECONNREFUSED) || !await_gone(dir, hash, ADMIN_GONE_MS)) {
+		r = stop_by_signal(dir, hash);
+		if (r < 0)
+			return err_set(s->err, r, "stop '%s'", name);
+	}
+	s->nr++;
+	return 0;
 }
 
 int session_stop(const char *name, struct err *err)
@@ -234,7 +248,7 @@ int session_stop(const char *name, struct err *err)
 	struct stop s = { .name = name, .err = err };
 	int r = each_live(stop_one, &s, err);
 
-	if (r == 0)
+	if (r == 0 && !s.nr)
 		return err_text(err, -ENOENT, "there is no session '%s'", name);
-	return r < 0 ? r : 0;
+	return r;
 }

@@ -66,7 +66,7 @@ typedef void session_progress_fn(void *arg, const char *phase);
 int session_connect(const struct session_spec *spec, session_progress_fn *progress, void *arg, struct session_conn *ret,
 	struct err *err);
 
-/** session_name() - "REPO:NS/SNAPSHOT" or "disk:NAME=FILE,..." in malloc'ed memory; NULL without memory. */
+/** session_name() - "REPO:NS/SNAPSHOT" or "disk:NAME=FILE,...", sorted, in malloc'ed memory; NULL without memory. */
 char *session_name(const struct session_spec *spec);
 
 /**
@@ -85,7 +85,7 @@ int session_why(const struct session_spec *spec, struct err *err);
 /** session_status_json() - malloc'ed JSON object {"NAME": {"pid","uptime","timeout","state","disks":[..]} | {"error"}} of all of this user's sessions. */
 int session_status_json(char **ret_json, struct err *err);
 
-/** session_stop() - by name as status shows it. Waits until the session is gone. Return: 0; -ENOENT. */
+/** session_stop() - all of a name as status shows it. Waits until they are gone. Return: 0; -ENOENT. */
 int session_stop(const char *name, struct err *err);
 
 /** session_main() - the session process (exec'ed by session_connect()). Return: exit status. */

@@ -146,6 +146,29 @@ int spec_hash(const struct session_spec *spec, char ret[static STATE_HASH_LEN + 
 	return 0;
 }
 
+/* "disk:NAME=FILE,...": in one order, however the caller gave them, since they are one session. */
+static void name_disks(const struct session_spec *spec, struct buf *out)
+{
+	char *text[SESSION_DISKS_MAX] = { NULL };
+	size_t nr = 0;
+
+	for (; nr < spec->nr_disks; nr++) {
+		const struct session_disk *d = &spec->disks[nr];
+		CLEANUP_FREE char *file = realpath(d->file, NULL);
+
+		if (asprintf(&text[nr], "%s=%s", d->name, file ? file : d->file) < 0) {
+			out->error = -ENOMEM;
+			break;
+		}
+	}
+	qsort(text, nr, sizeof(*text), compare);
+	buf_str(out, "disk:");
+	for (size_t i = 0; i < nr; i++) {
+		buf_fmt(out, "%s%s", i ? "," : "", text[i]);
+		free(text[i]);
+	}
+}
+
 char *session_name(const struct session_spec *spec)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT;
@@ -158,12 +181,7 @@ char *session_name(const struct session_spec *spec)
 			buf_fmt(&b, "%s/", spec->ns);
 		buf_str(&b, spec->snapshot);
 	} else {
-		buf_str(&b, "disk:");
-		for (size_t i = 0; i < spec->nr_disks; i++) {
-			CLEANUP_FREE char *file = realpath(spec->disks[i].file, NULL);
-
-			buf_fmt(&b, "%s%s=%s", i ? "," : "", spec->disks[i].name, file ? file : spec->disks[i].file);
-		}
+		name_disks(spec, &b);
 	}
 	return buf_cstr(&b) ? strdup(buf_cstr(&b)) : NULL;
 }

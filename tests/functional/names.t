@@ -81,7 +81,10 @@ def check_sessions(tap, pluck, one, two):
     os.utime(one, ns=(st.st_mtime_ns, st.st_mtime_ns + 1))
     tap.equal(pluck.run("list", "--disk", one, "one.img/raw").code, 0, "the file was written to")
     tap.equal(len(session()), 2, "its old session is not taken for it")
-    pluck.stop()
+    state = pluck.json("status", "--output-format", "json") or {}
+    tap.equal(len(state), 2, "status shows both", state)
+    r = pluck.run("stop", "--disk", one)
+    tap.ok(r.code == 0 and session() == [], "stop --disk ends both", r)
 
 
 def members(r):
@@ -117,9 +120,13 @@ def check_empty(tap, pluck, blank):
 
 def check_namespace(tap, pluck, scratch, one):
     """A store with a namespace: the same snapshot in the root and in it are two."""
+    pluck.stop()
     store = scratch.join("store")
     pluck.run("datastore", "create", store)
     time = "--backup-time", "2024-05-01T12:00:00Z"
+    r = pluck.run("backup", "--repository", store, "--ns", "a/b", "--backup-id", "7", *time, "d.img:" + one)
+    tap.ok(r.code == 3 and "a/b" in r.text, "backup into a namespace that is not there: exit code 3", r)
+    os.makedirs(os.path.join(store, "ns/a/ns/b"))
     for ns in ((), ("--ns", "a/b")):
         r = pluck.run("backup", "--repository", store, *ns, "--backup-id", "7", *time, "d.img:" + one)
         tap.ok(r.code == 0, "backup into namespace '%s'" % "".join(ns[1:]), r)
