@@ -8,30 +8,42 @@
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+static void encode_group(const uint8_t *p, size_t n, uint8_t q[static 4])
+{
+	uint32_t v = (uint32_t)p[0] << 16;
+
+	if (n > 1)
+		v |= (uint32_t)p[1] << 8;
+	if (n > 2)
+		v |= p[2];
+	for (size_t k = 0; k < 4; k++)
+		q[k] = k <= n ? (uint8_t)alphabet[v >> (18 - 6 * k) & 63] : '=';
+}
+
 void b64_encode(struct buf *out, const void *bytes, size_t len)
 {
+	const size_t groups = (len + 2) / 3;
 	const uint8_t *p = bytes;
+	uint8_t *to = groups ? buf_reserve(out, 4 * groups) : NULL;
 
-	for (size_t i = 0; i < len; i += 3) {
-		size_t n = len - i < 3 ? len - i : 3;
-		uint32_t v = (uint32_t)p[i] << 16;
-		char q[4];
-
-		if (n > 1)
-			v |= (uint32_t)p[i + 1] << 8;
-		if (n > 2)
-			v |= p[i + 2];
-		for (size_t k = 0; k < 4; k++)
-			q[k] = k <= n ? alphabet[v >> (18 - 6 * k) & 63] : '=';
-		buf_add(out, q, 4);
-	}
+	if (!to)
+		return;
+	for (; len > 3; p += 3, len -= 3, to += 4)
+		encode_group(p, 3, to);
+	encode_group(p, len, to);
+	out->len += 4 * groups;
 }
+
+/* 1 more than the value of each digit. */
+static const uint8_t digits[256] = {
+	['A'] = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,
+	['a'] = 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52,
+	['0'] = 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, ['+'] = 63, ['/'] = 64,
+};
 
 static int digit(char c)
 {
-	const char *at = c ? strchr(alphabet, c) : NULL;
-
-	return at ? (int)(at - alphabet) : -1;
+	return digits[(uint8_t)c] - 1;
 }
 
 int b64_decode(struct buf *out, const char *s, size_t len)

@@ -81,6 +81,17 @@ void buf_fmt(struct buf *b, const char *fmt, ...)
 	va_end(again);
 }
 
+void buf_dec(struct buf *b, uint64_t v)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do
+		digits[--at] = (char)('0' + v % 10);
+	while (v /= 10);
+	buf_add(b, digits + at, sizeof(digits) - at);
+}
+
 static void add_le(struct buf *b, uint64_t v, size_t bytes)
 {
 	uint8_t *to = buf_reserve(b, bytes);

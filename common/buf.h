@@ -42,6 +42,9 @@ void buf_str(struct buf *b, const char *s);
 /** buf_fmt() - append formatted text (any length). */
 void buf_fmt(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/** buf_dec() - append a decimal number; a tenth of what buf_fmt() costs. */
+void buf_dec(struct buf *b, uint64_t v);
+
 void buf_u8(struct buf *b, uint8_t v);
 void buf_u16le(struct buf *b, uint16_t v);
 void buf_u32le(struct buf *b, uint32_t v);

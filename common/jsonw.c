@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/jsonw.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "common/b64.h"
@@ -76,33 +75,47 @@ static void put_escaped(struct buf *out, uint8_t c)
 		buf_fmt(out, "\\u%04x", c);
 }
 
+/* Bytes at the start that need no escape. */
+static size_t plain_run(const uint8_t *p, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && p[n] >= 0x20 && p[n] < 0x7f && p[n] != '"' && p[n] != '\\')
+		n++;
+	return n;
+}
+
+/* What is not plain at @p. Return: bytes used. */
+static size_t put_odd(struct buf *out, const uint8_t *p, size_t len)
+{
+	uint32_t cp;
+	size_t n = utf8_decode(p, len, &cp);
+
+	if (n == 0) {
+		buf_str(out, "\xef\xbf\xbd");
+		return utf8_bad_prefix(p, len);
+	}
+	if (n == 1 || cp < 0xa0)
+		put_escaped(out, (uint8_t)cp);	/* C1 too: terminals obey it */
+	else
+		buf_add(out, p, n);
+	return n;
+}
+
 static void put_string(struct jsonw *w, const void *bytes, size_t len)
 {
 	const uint8_t *p = bytes;
 
 	buf_u8(w->out, '"');
 	while (len) {
-		size_t plain = 0;
-		uint32_t cp;
+		size_t n = plain_run(p, len);
 
-		while (plain < len && p[plain] >= 0x20 && p[plain] < 0x7f && p[plain] != '"' &&
-		       p[plain] != '\\')
-			plain++;
-		if (!plain) {
-			plain = utf8_decode(p, len, &cp);
-			if (plain == 0) {
-				plain = utf8_bad_prefix(p, len);
-				buf_str(w->out, "\xef\xbf\xbd");
-			} else if (plain == 1 || cp < 0xa0) {
-				put_escaped(w->out, (uint8_t)cp);	/* C1 too: terminals obey it */
-			} else {
-				buf_add(w->out, p, plain);
-			}
-		} else {
-			buf_add(w->out, p, plain);
-		}
-		p += plain;
-		len -= plain;
+		if (n)
+			buf_add(w->out, p, n);
+		else
+			n = put_odd(w->out, p, len);
+		p += n;
+		len -= n;
 	}
 	buf_u8(w->out, '"');
 }
@@ -132,13 +145,15 @@ void jsonw_b64(struct jsonw *w, const void *p, size_t len)
 void jsonw_u64(struct jsonw *w, uint64_t v)
 {
 	before_value(w);
-	buf_fmt(w->out, "%" PRIu64, v);
+	buf_dec(w->out, v);
 }
 
 void jsonw_i64(struct jsonw *w, int64_t v)
 {
 	before_value(w);
-	buf_fmt(w->out, "%" PRId64, v);
+	if (v < 0)
+		buf_u8(w->out, '-');
+	buf_dec(w->out, v < 0 ? -(uint64_t)v : (uint64_t)v);
 }
 
 void jsonw_ns(struct jsonw *w, int64_t sec, uint32_t nsec)

@@ -75,6 +75,34 @@ static void test_b64(void **state)
 	}
 }
 
+/* Every digit, every length of what is left behind the last group of three, every byte that is no digit. */
+static void test_b64_digits(void **state)
+{
+	static const char all[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	CLEANUP_BUF struct buf bytes = BUF_INIT;
+
+	(void)state;
+	assert_int_equal(b64_decode(&bytes, all, 64), 0);
+	assert_int_equal(bytes.len, 48);
+	for (size_t len = 0; len <= bytes.len; len++) {
+		CLEANUP_BUF struct buf text = BUF_INIT, back = BUF_INIT;
+
+		b64_encode(&text, bytes.data, len);
+		assert_int_equal(text.len, (len + 2) / 3 * 4);
+		assert_memory_equal(buf_cstr(&text), all, len / 3 * 4);
+		assert_int_equal(b64_decode(&back, buf_cstr(&text), text.len), 0);
+		assert_int_equal(back.len, len);
+		if (len)
+			assert_memory_equal(back.data, bytes.data, len);
+	}
+	for (int c = 0; c < 256; c++) {
+		CLEANUP_BUF struct buf b = BUF_INIT;
+		const char text[4] = { 'A', (char)c, 'A', 'A' };
+
+		assert_int_equal(b64_decode(&b, text, 4), c && strchr(all, c) ? 0 : -EBADMSG);
+	}
+}
+
 static void test_json(void **state)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT;
@@ -89,13 +117,18 @@ static void test_json(void **state)
 	jsonw_array_begin(&w);
 	jsonw_i64(&w, -1);
 	jsonw_ns(&w, -1, 750000000);
+	jsonw_i64(&w, INT64_MIN);
+	jsonw_i64(&w, INT64_MAX);
+	jsonw_u64(&w, UINT64_MAX);
+	jsonw_u64(&w, 0);
 	jsonw_array_end(&w);
 	jsonw_key(&w, "o");
 	jsonw_object_begin(&w);
 	jsonw_object_end(&w);
 	jsonw_object_end(&w);
 	assert_string_equal(buf_cstr(&b), "{\"a\":\"x\\\"\\n\xef\xbf\xbd\xc3\xa9\",\"t\":15000000000000000005,"
-					  "\"l\":[-1,-250000000],\"o\":{}}");
+					  "\"l\":[-1,-250000000,-9223372036854775808,9223372036854775807,"
+					  "18446744073709551615,0],\"o\":{}}");
 	buf_reset(&b);
 	w = (struct jsonw){ .out = &b, .pretty = true };
 	jsonw_array_begin(&w);
@@ -134,6 +167,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_grow_and_limit), cmocka_unit_test(test_cur),   cmocka_unit_test(test_b64),
+		cmocka_unit_test(test_b64_digits),
 		cmocka_unit_test(test_json),	       cmocka_unit_test(test_quote), cmocka_unit_test(test_err),
 	};
 
