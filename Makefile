@@ -28,7 +28,7 @@ SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recove
 HOST_CFLAGS = $(BASE) $(HARDEN) $(SANFLAGS) -DPLUCK_PREFIX='"$(PREFIX)"' $(call pkg,--cflags) $(CFLAGS)
 HOST_LDFLAGS = -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
 HOST_LIBS = $(call pkg,--libs) -lpthread
-AGENT_CFLAGS = $(BASE) -fstack-protector-strong -ffunction-sections -fdata-sections -Os -g
+AGENT_CFLAGS = $(BASE) -fstack-protector-strong -ffunction-sections -fdata-sections -O2 -g
 AGENT_LIBS = -lblkid -lxxhash
 
 common_src := $(wildcard common/*.c common/*/*.c)
