@@ -46,7 +46,7 @@ objs := $(call obj,$(common_src) $(host_src) $(agent_src) host/cli/main.c $(wild
 fuzz_objs = $(call fobj,$(common_src) $(host_src) $(wildcard tests/fuzz/fuzz_*.c))
 
 ## all: build the program, the agent and the VM's images (the default; installs nothing)
-all: $(BUILD)/pluck $(BUILD)/pluck-agent images
+all: $(BUILD)/pluck $(BUILD)/pluck-agent $(BUILD)/pluck.1 images
 
 ## programs: the program and the agent alone
 programs: $(BUILD)/pluck $(BUILD)/pluck-agent
@@ -78,6 +78,10 @@ ifneq ($(SAN),)
 $(BUILD)/pluck-agent: $(TOP)/pluck-agent
 	cp $< $@
 endif
+
+$(BUILD)/pluck.1: docs/pluck.1 scripts/man.sh $(BUILD)/pluck
+	scripts/man.sh $(BUILD)/pluck >$@.new
+	mv $@.new $@
 
 ## images: kernel, initramfs and tools image of the micro-VM
 images: $(BUILD)/vmlinux $(BUILD)/initramfs.cpio $(BUILD)/tools.img
@@ -165,12 +169,15 @@ fuzz:
 	-artifact_prefix=$(TOP)/fuzz/$$f- $(TOP)/fuzz/new/$$n tests/fuzz/corpus/$$n; done
 
 ## install: install below DESTDIR and PREFIX (/usr/local)
-install: all
+install: all install-docs
 	install -Dm755 $(BUILD)/pluck $(DESTDIR)$(PREFIX)/bin/pluck
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/lib/pluck $(BUILD)/vmlinux $(BUILD)/initramfs.cpio $(BUILD)/tools.img
-	$(if $(wildcard docs/pluck.1),install -Dm644 docs/pluck.1 $(DESTDIR)$(PREFIX)/share/man/man1/pluck.1)
-	$(if $(wildcard docs/completion/pluck.bash),install -Dm644 docs/completion/pluck.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/pluck)
-	$(if $(wildcard docs/completion/_pluck),install -Dm644 docs/completion/_pluck $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_pluck)
+
+## install-docs: of these the manual page and the completions alone
+install-docs: $(BUILD)/pluck.1
+	install -Dm644 $< $(DESTDIR)$(PREFIX)/share/man/man1/pluck.1
+	install -Dm644 docs/completion/pluck.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/pluck
+	install -Dm644 docs/completion/_pluck $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_pluck
 
 ## clean: remove what was built (the kernel stays in the cache)
 clean:
@@ -180,7 +187,7 @@ clean:
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
-.PHONY: all programs images unit functional check check-long demo lint bench fuzz install clean help
+.PHONY: all programs images unit functional check check-long demo lint bench fuzz install install-docs clean help
 .SECONDARY:
 -include $(objs:.o=.d)
 -include $(fuzz_objs:.o=.d)

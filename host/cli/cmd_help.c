@@ -22,7 +22,7 @@ static void help_opt(FILE *f, const struct opt *o)
 	n = snprintf(left, sizeof(left), "%c%c%s--%s%s%s",
 		     o->brief ? '-' : ' ', o->brief ? o->brief : ' ', o->brief ? ", " : "  ",
 		     o->name, o->kind == OPT_BOOL ? "" : " ", o->kind == OPT_BOOL ? "" : o->arg);
-	if (n >= HELP_COLUMN)
+	if (n >= HELP_COLUMN - 1)	/* two blanks at least: completions read this */
 		(void)fprintf(f, "  %s\n  %*s %s", left, HELP_COLUMN, "", o->help);
 	else
 		(void)fprintf(f, "  %-*s %s", HELP_COLUMN, left, o->help);

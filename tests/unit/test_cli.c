@@ -128,30 +128,39 @@ static void test_paths(void **state)
 	args_free(&a);
 }
 
-/* Every command and option occurs in the manual page and in both completions. */
+static bool is_documented(const char *text, const char *option)
+{
+	const size_t len = strlen(option);
+
+	for (const char *at = strstr(text, option); at; at = strstr(at + len, option))
+		if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789-", at[len]))
+			return true;
+	return false;
+}
+
+/* Every command and option occurs in the manual page. */
 static void test_documented(void **state)
 {
-	static const char *const files[] = { "docs/pluck.1", "docs/completion/pluck.bash", "docs/completion/_pluck" };
+	CLEANUP_FREE char *text = NULL;
+	size_t len, out = 0;
 
 	(void)state;
-	for (size_t f = 0; f < sizeof(files) / sizeof(*files); f++) {
-		CLEANUP_FREE char *text = NULL;
-		size_t len, out = 0;
+	assert_int_equal(io_read_file(AT_FDCWD, "docs/pluck.1", 1 << 20, &text, &len), 0);
+	for (size_t i = 0; i <= len; i++) {
+		if (!strncmp(text + i, "\\f", 2))	/* and the font */
+			i += 2;
+		else if (text[i] != '\\')
+			text[out++] = text[i];
+	}
+	for (size_t c = 0; commands[c]; c++) {
+		assert_non_null(strstr(text, commands[c]->name));
+		for (size_t t = 0; t < COMMAND_OPTS_MAX && commands[c]->opts[t]; t++) {
+			for (const struct opt *o = commands[c]->opts[t]; o->name; o++) {
+				char want[64];
 
-		assert_int_equal(io_read_file(AT_FDCWD, files[f], 1 << 20, &text, &len), 0);
-		for (size_t i = 0; i <= len; i++)
-			if (text[i] != '\\')
-				text[out++] = text[i];
-		for (size_t c = 0; commands[c]; c++) {
-			assert_non_null(strstr(text, commands[c]->name));
-			for (size_t t = 0; t < COMMAND_OPTS_MAX && commands[c]->opts[t]; t++) {
-				for (const struct opt *o = commands[c]->opts[t]; o->name; o++) {
-					char want[64];
-
-					(void)snprintf(want, sizeof(want), "--%s", o->name);
-					if (!strstr(text, want))
-						fail_msg("%s: %s of %s", files[f], want, commands[c]->name);
-				}
+				(void)snprintf(want, sizeof(want), "--%s", o->name);
+				if (!is_documented(text, want))
+					fail_msg("docs/pluck.1: %s of %s", want, commands[c]->name);
 			}
 		}
 	}
