@@ -29,7 +29,7 @@ HOST_CFLAGS = $(BASE) $(HARDEN) $(SANFLAGS) -DPLUCK_PREFIX='"$(PREFIX)"' $(call 
 HOST_LDFLAGS = -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
 HOST_LIBS = $(call pkg,--libs) -lpthread
 AGENT_CFLAGS = $(BASE) -fstack-protector-strong -ffunction-sections -fdata-sections -O2 -g
-AGENT_LIBS = -lblkid -lxxhash
+AGENT_LIBS = -lblkid -lxxhash -lntfs-3g -lz
 
 common_src := $(wildcard common/*.c common/*/*.c)
 host_src := $(filter-out host/cli/main.c,$(wildcard host/*.c host/*/*.c host/*/*/*.c))
@@ -99,7 +99,7 @@ $(BUILD)/tools.img: $(wildcard initramfs/*)
 
 $(BUILD)/unit/test_agent_%: $(BUILD)/obj/tests/unit/test_agent_%.o $(BUILD)/libagent.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
-	$(CC) $(HOST_LDFLAGS) $^ -o $@ -lcmocka -lblkid $(HOST_LIBS)
+	$(CC) $(HOST_LDFLAGS) $^ -o $@ -lcmocka $(AGENT_LIBS) $(HOST_LIBS)
 
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libhost.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)

@@ -111,7 +111,7 @@ static int send_run(struct archive *a, struct data *d, uint64_t off, uint64_t le
 	return zeros(a, len);
 }
 
-static int send_payload(struct archive *a, struct data *d, const struct pxar_entry *e, int error)
+static int send_payload(struct archive *a, struct data *d, const struct pxar_entry *e, int error, const char *what)
 {
 	const struct pxar_segment whole = { 0, e->payload_size };
 	const struct pxar_segment *v = e->has_segments ? e->segments : &whole;
@@ -124,7 +124,7 @@ static int send_payload(struct archive *a, struct data *d, const struct pxar_ent
 	if (r < 0)
 		return r;
 	pxar_enc_payload(a->enc, e->payload_size);
-	return error ? fail_entry(a, error, bad, "read the file") : 0;
+	return error ? fail_entry(a, error, bad, what) : 0;
 }
 
 static void find_holes(struct archive *a, int fd, const struct statx *st, struct pxar_entry *e)
@@ -140,21 +140,31 @@ static void find_holes(struct archive *a, int fd, const struct statx *st, struct
 	e->nr_segments = a->holes.nr;
 }
 
-/*
- * A file whose first byte cannot be read goes out without data, instead of as many zeros as its size, which may be a lie, asks
- * for. Return: 0; the negative errno of the read.
- */
-static int check_readable(const struct data *d, struct pxar_entry *e)
+static void drop_payload(struct pxar_entry *e)
 {
 	static const struct pxar_segment none;
-	int r = e->payload_size ? data_readable(d, e->has_segments ? e->segments[0].off : 0) : 0;
 
-	if (r == 0)
-		return 0;
 	e->has_segments = true;
 	e->segments = &none;
 	e->nr_segments = 0;
 	e->payload_size = 0;
+}
+
+/*
+ * A file whose first byte cannot be read, or whose contents are somewhere else, goes out without data, instead of as many zeros
+ * as its size, which may be a lie, asks for. Return: 0; the negative errno of the read, in @ret_what what it was.
+ */
+static int check_readable(struct archive *a, const struct data *d, const struct statx *st, struct pxar_entry *e,
+			  const char **ret_what)
+{
+	int r = native_check_data(&a->meta.native, d->fd, st, ret_what);
+
+	if (r == 0 && e->payload_size) {
+		*ret_what = "read the file";
+		r = data_readable(d, e->has_segments ? e->segments[0].off : 0);
+	}
+	if (r < 0)
+		drop_payload(e);
 	return r;
 }
 
@@ -187,6 +197,7 @@ static int send_file(struct archive *a, struct pxar_entry *e, const struct statx
 		     const char *path)
 {
 	CLEANUP_CLOSE int fd = -1;
+	const char *what = "read the file";
 	struct data d;
 	int error = 0, r = st->stx_nlink > 1 ? try_hardlink(a, e, st, path) : 0;
 
@@ -200,9 +211,9 @@ static int send_file(struct archive *a, struct pxar_entry *e, const struct statx
 		meta_flags(fd, e);
 		find_holes(a, fd, st, e);
 		data_begin(&d, fd, e->payload_size);
-		error = check_readable(&d, e);
+		error = check_readable(a, &d, st, e, &what);
 		if (error && !a->q->ext)
-			return fail_entry(a, error, 0, "read the file");
+			return fail_entry(a, error, 0, what);
 	} else {
 		e->payload_size = e->size = 0;
 	}
@@ -211,25 +222,25 @@ static int send_file(struct archive *a, struct pxar_entry *e, const struct statx
 		return r;
 	if (fd < 0)
 		return fail_entry(a, fd, 0, "open the file");
-	r = send_payload(a, &d, e, error);
+	r = send_payload(a, &d, e, error, what);
 	if (r == 0 && a->meta.error)
 		r = fail_entry(a, a->meta.error, UINT64_MAX, a->meta.what);
 	return r;
 }
 
-static int send_special(struct archive *a, struct pxar_entry *e, int dirfd, const char *name)
+static int send_special(struct archive *a, struct pxar_entry *e, int dirfd, const char *name, uint64_t ino)
 {
 	char target[PXAR_TARGET_MAX + 1];
 	ssize_t n;
 	int r;
 
 	if (e->kind == PXAR_KIND_SYMLINK) {
-		n = readlinkat(dirfd, name, target, sizeof(target));
+		n = native_readlink(&a->meta.native, dirfd, name, ino, target, sizeof(target));
 		if (n <= 0 || n > PXAR_TARGET_MAX) {
 			e->kind = PXAR_KIND_FILE;
 			e->mode = S_IFREG;
 			r = pxar_enc_entry(a->enc, e);
-			return r < 0 ? r : fail_entry(a, n < 0 ? -errno : -ENAMETOOLONG, UINT64_MAX, "read the link");
+			return r < 0 ? r : fail_entry(a, n < 0 ? (int)n : -ENAMETOOLONG, UINT64_MAX, "read the link");
 		}
 		target[n] = 0;
 		e->target = target;
@@ -274,7 +285,7 @@ static int send_entry(struct archive *a, const struct walk_entry *w, const char 
 	if (e.kind == PXAR_KIND_FILE)
 		return send_file(a, &e, w->st, w->dirfd, w->name, path);
 	if (e.kind != PXAR_KIND_DIR)
-		return send_special(a, &e, w->dirfd, w->name);
+		return send_special(a, &e, w->dirfd, w->name, w->st->stx_ino);
 	r = begin_dir(a, &e, w->dirfd, w->name, w->fd);
 	if (r < 0 || !w->error)
 		return r;
@@ -357,6 +368,7 @@ int archive_send(struct request *q, const struct item *i, const char *name)
 	if (!a.enc)
 		return err_set(q->err, -ENOMEM, "archive");
 	a.zeros_max = fstatfs(i->root_fd, &fs) == 0 ? (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize : 0;
+	native_begin(&a.meta.native, i->root_fd);
 	r = begin_root(&a, i);
 	if (r >= 0)
 		r = send_item(&a, i);

@@ -8,6 +8,7 @@
 #include "common/err.h"
 
 #define TARGET_MAX 4096
+#define NSEC 1000000000
 
 char entry_type(unsigned int mode)
 {
@@ -43,16 +44,33 @@ void entry_error(struct jsonw *w, int error, const char *what)
 	jsonw_object_end(w);
 }
 
+void entry_mtime(const struct statx *st, int64_t *ret_s, uint32_t *ret_ns)
+{
+	const int32_t ns = (int32_t)st->stx_mtime.tv_nsec;
+
+	*ret_s = st->stx_mtime.tv_sec;
+	*ret_ns = 0;
+	if (ns >= 0 && ns < NSEC) {
+		*ret_ns = (uint32_t)ns;
+	} else if (ns < 0 && ns > -NSEC && *ret_s > INT64_MIN) {
+		--*ret_s;
+		*ret_ns = (uint32_t)(NSEC + ns);
+	}
+}
+
 static void stat_fields(struct jsonw *w, const struct statx *st)
 {
 	const unsigned int kind = st->stx_mode & S_IFMT;
+	int64_t seconds;
+	uint32_t ns;
 
 	jsonw_key_u64(w, "mode", st->stx_mode);
 	jsonw_key_u64(w, "uid", st->stx_uid);
 	jsonw_key_u64(w, "gid", st->stx_gid);
 	jsonw_key_u64(w, "size", st->stx_size);
-	jsonw_key_i64(w, "mtime", st->stx_mtime.tv_sec);
-	jsonw_key_u64(w, "mtime-nsec", st->stx_mtime.tv_nsec < 1000000000 ? st->stx_mtime.tv_nsec : 0);
+	entry_mtime(st, &seconds, &ns);
+	jsonw_key_i64(w, "mtime", seconds);
+	jsonw_key_u64(w, "mtime-nsec", ns);
 	jsonw_key_u64(w, "links", st->stx_nlink);
 	jsonw_key_u64(w, "inode", st->stx_ino);
 	if (kind != S_IFBLK && kind != S_IFCHR)
@@ -64,8 +82,8 @@ static void stat_fields(struct jsonw *w, const struct statx *st)
 	jsonw_array_end(w);
 }
 
-bool entry_fields(struct jsonw *w, const char *path, size_t path_len, int dirfd, const char *name,
-		  const struct statx *st, int error, const char *what)
+bool entry_fields(struct native *native, struct jsonw *w, const char *path, size_t path_len, int dirfd,
+		  const char *name, const struct statx *st, int error, const char *what)
 {
 	const char type[2] = { st ? entry_type(st->stx_mode) : '?', 0 };
 
@@ -75,12 +93,12 @@ bool entry_fields(struct jsonw *w, const char *path, size_t path_len, int dirfd,
 		stat_fields(w, st);
 	if (type[0] == 'l') {
 		char target[TARGET_MAX + 1];
-		ssize_t n = readlinkat(dirfd, name, target, sizeof(target));
+		ssize_t n = native_readlink(native, dirfd, name, st->stx_ino, target, sizeof(target));
 
 		if (n >= 0 && n <= TARGET_MAX) {
 			jsonw_key_b64(w, "target", target, (size_t)n);
 		} else if (!error) {
-			error = n < 0 ? -errno : -ENAMETOOLONG;
+			error = n < 0 ? (int)n : -ENAMETOOLONG;
 			what = "read the link";
 		}
 	}

@@ -6,6 +6,7 @@
 
 #include "agent/archive.h"
 #include "agent/data.h"
+#include "agent/native.h"
 #include "agent/request.h"
 #include "agent/resolve.h"
 #include "common/cleanup.h"
@@ -32,6 +33,8 @@ static int send_range(struct request *q, struct data *d, uint64_t off, uint64_t 
 static int send_plain(struct request *q, const struct item *i)
 {
 	CLEANUP_CLOSE int fd = -1;
+	struct native native;
+	const char *what = "";
 	struct data d;
 	const uint64_t size = i->st.stx_size;
 	int r;
@@ -43,6 +46,11 @@ static int send_plain(struct request *q, const struct item *i)
 	fd = resolve_open(item_dirfd(i), i->name, FILE_FLAGS);
 	if (fd < 0)
 		return err_set(q->err, fd, "open the file");
+	native_begin(&native, i->root_fd);
+	r = native_check_data(&native, fd, &i->st, &what);
+	native_end(&native);
+	if (r < 0)
+		return err_set(q->err, r, "%s", what);
 	data_begin(&d, fd, size);
 	reply_begin(q->reply, "application/octet-stream");
 	q->reply->entries = 1;

@@ -11,6 +11,7 @@
 #include <linux/msdos_fs.h>
 
 #include "agent/acl.h"
+#include "agent/entry.h"
 #include "common/pxar/format.h"
 
 #define FLAG_FAT_HIDDEN UINT64_C(0x2000)
@@ -19,6 +20,7 @@
 
 void meta_free(struct meta *m)
 {
+	native_end(&m->native);
 	xattrs_free(&m->all);
 	free(m->keep);
 	free(m->acls);
@@ -50,8 +52,7 @@ void meta_stat(const struct statx *st, struct pxar_entry *ret)
 	ret->mode = st->stx_mode;
 	ret->uid = st->stx_uid;
 	ret->gid = st->stx_gid;
-	ret->mtime_s = st->stx_mtime.tv_sec;
-	ret->mtime_ns = st->stx_mtime.tv_nsec < 1000000000 ? st->stx_mtime.tv_nsec : 0;
+	entry_mtime(st, &ret->mtime_s, &ret->mtime_ns);
 	if (ret->kind == PXAR_KIND_FILE)
 		ret->size = ret->payload_size = st->stx_size;
 	ret->dev_major = st->stx_rdev_major;
@@ -153,7 +154,7 @@ static int acl_rank(const void *x, const void *y)
 void meta_attrs(struct meta *m, int fd, int dirfd, const char *name, bool ext, struct pxar_entry *ret)
 {
 	struct pxar_xattr *v;
-	int r = xattrs_read(fd, dirfd, name, &m->all);
+	int r = xattrs_read(&m->native, fd, dirfd, name, &m->all);
 
 	m->error = 0;
 	if (r < 0)

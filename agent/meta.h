@@ -9,6 +9,7 @@
 #include "agent/xattrs.h"
 
 struct meta {
+	struct native native;		/* native_begin() is the caller's */
 	struct xattrs all;		/* as read */
 	struct pxar_xattr *keep;	/* those that go out */
 	size_t keep_room;

@@ -30,10 +30,10 @@ static int finish(struct request *q, struct jsonw *w)
 	return reply_data(q->reply, "application/json", w->out);
 }
 
-static void xattr_fields(struct jsonw *w, const struct item *i)
+static void xattr_fields(struct native *native, struct jsonw *w, const struct item *i)
 {
 	CLEANUP(xattrs_free) struct xattrs x = { 0 };
-	int r = xattrs_read(-1, item_dirfd(i), i->name, &x);
+	int r = xattrs_read(native, -1, item_dirfd(i), i->name, &x);
 
 	jsonw_key(w, "xattrs");
 	jsonw_array_begin(w);
@@ -52,6 +52,7 @@ int stat_handle(struct request *q)
 {
 	CLEANUP_TARGET struct target t = { 0 };
 	CLEANUP_ITEM struct item i = ITEM_INIT;
+	CLEANUP(native_end) struct native native = { .kind = NATIVE_NONE };
 	CLEANUP_BUF struct buf b = BUF_INIT;
 	struct jsonw w = JSONW(&b);
 	int r = open_path(q, &t, &i);
@@ -62,8 +63,9 @@ int stat_handle(struct request *q)
 	jsonw_key(&w, "data");
 	jsonw_object_begin(&w);
 	if (t.level == TARGET_VOLUME) {
-		if (!entry_fields(&w, "", 0, item_dirfd(&i), i.name, &i.st, 0, ""))
-			xattr_fields(&w, &i);
+		native_begin(&native, i.root_fd);
+		if (!entry_fields(&native, &w, "", 0, item_dirfd(&i), i.name, &i.st, 0, ""))
+			xattr_fields(&native, &w, &i);
 	} else {
 		jsonw_key_string(&w, "path", "");
 		jsonw_key_string(&w, "type", "v");

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/xattr.h>
 
+#include "agent/ntfs.h"
+#include "agent/resolve.h"
 #include "common/pxar/format.h"
 
 #define LIST_MAX 65536
@@ -38,15 +40,17 @@ static ssize_t list_names(const struct place *at, char *p, size_t n)
 
 static int read_names(const struct place *at, struct buf *names)
 {
-	ssize_t n = list_names(at, NULL, 0);
 	uint8_t *p;
+	ssize_t n;
 
+	/* all of it at once: names that are put behind these must not move them */
 	buf_reset(names);
-	if (n <= 0)
-		return n < 0 && !means_none(errno) ? -errno : 0;
 	p = buf_reserve(names, LIST_MAX);
 	if (!p)
 		return -ENOMEM;
+	n = list_names(at, NULL, 0);
+	if (n <= 0)
+		return n < 0 && !means_none(errno) ? -errno : 0;
 	n = list_names(at, (char *)p, LIST_MAX);
 	if (n < 0)
 		return -errno;
@@ -56,23 +60,9 @@ static int read_names(const struct place *at, struct buf *names)
 	return 0;
 }
 
-/* Values are put behind each other; pointers follow when all are there. */
-static int read_value(const struct place *at, const char *name, struct xattrs *x)
+/* A place behind the others. Values are put behind each other, and pointers to them follow when all are there. */
+static int append(struct xattrs *x, const char *name, size_t value_len)
 {
-	size_t name_len = strlen(name);
-	uint8_t *p;
-	ssize_t n;
-
-	if (x->nr == XATTRS_MAX || name_len > PXAR_XATTR_NAME_MAX ||
-	    x->values.len + x->names.len + PXAR_XATTR_VALUE_MAX > TOTAL_MAX)
-		return -E2BIG;
-	p = buf_reserve(&x->values, PXAR_XATTR_VALUE_MAX);
-	if (!p)
-		return -ENOMEM;
-	n = at->fd >= 0 ? fgetxattr(at->fd, name, p, PXAR_XATTR_VALUE_MAX) :
-			  lgetxattr(at->path, name, p, PXAR_XATTR_VALUE_MAX);
-	if (n < 0)
-		return means_none(errno) ? 0 : -errno;
 	if (x->nr == x->room) {
 		size_t room = x->room ? 2 * x->room : 8;
 		struct pxar_xattr *v = realloc(x->v, room * sizeof(*v));
@@ -82,18 +72,102 @@ static int read_value(const struct place *at, const char *name, struct xattrs *x
 		x->v = v;
 		x->room = room;
 	}
-	x->v[x->nr++] = (struct pxar_xattr){ .name = name, .name_len = name_len, .value_len = (size_t)n };
-	x->values.len += (size_t)n;
+	x->v[x->nr++] = (struct pxar_xattr){ .name = name, .name_len = strlen(name), .value_len = value_len };
+	x->values.len += value_len;
 	return 0;
 }
 
-int xattrs_read(int fd, int dirfd, const char *name, struct xattrs *x)
+/* Room for a value of this size. Return: 0; -E2BIG; -ENOMEM. */
+static int reserve(struct xattrs *x, const char *name, size_t size, uint8_t **ret)
+{
+	if (x->nr == XATTRS_MAX || strlen(name) > PXAR_XATTR_NAME_MAX || size > PXAR_XATTR_VALUE_MAX ||
+	    x->values.len + x->names.len + size > TOTAL_MAX)
+		return -E2BIG;
+	*ret = buf_reserve(&x->values, size ? size : 1);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int read_value(const struct place *at, const char *name, struct xattrs *x)
+{
+	uint8_t *p;
+	ssize_t n;
+	int r = reserve(x, name, PXAR_XATTR_VALUE_MAX, &p);
+
+	if (r < 0)
+		return r;
+	n = at->fd >= 0 ? fgetxattr(at->fd, name, p, PXAR_XATTR_VALUE_MAX) :
+			  lgetxattr(at->path, name, p, PXAR_XATTR_VALUE_MAX);
+	if (n < 0)
+		return means_none(errno) ? 0 : -errno;
+	return append(x, name, (size_t)n);
+}
+
+/* What the driver has for those who ask by name. */
+static int read_unlisted(const struct place *at, struct xattrs *x)
+{
+	static const char *const names[] = { "system.ntfs_security", "system.ntfs_attrib" };
+	int first = 0;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		int r = read_value(at, names[i], x);
+
+		/* ENOENT, EINVAL: a volume or file without descriptors */
+		if (r < 0 && r != -ENOENT && r != -EINVAL && !first)
+			first = r;
+	}
+	return first;
+}
+
+static int on_stream(void *arg, const char *name, uint64_t size, void *stream)
+{
+	struct xattrs *x = arg;
+	const size_t n = strlen(name) + sizeof("user.");
+	char *copy = (char *)x->names.data + x->names.len;
+	uint8_t *p;
+	int r;
+
+	/* the contents of a compressed system file, which the driver has decompressed */
+	if (!strcmp(name, "WofCompressedData"))
+		return 0;
+	if (n > LIST_MAX - x->names.len)
+		return -E2BIG;
+	(void)snprintf(copy, n, "user.%s", name);
+	r = size <= PXAR_XATTR_VALUE_MAX ? reserve(x, copy, (size_t)size, &p) : -E2BIG;
+	if (r == 0)
+		r = ntfs_read_stream(stream, p, (size_t)size);
+	if (r == 0)
+		r = append(x, copy, (size_t)size);
+	if (r == 0)
+		x->names.len += n;
+	else if (!x->error)
+		x->error = r;
+	return r == -ENOMEM ? r : 0;	/* the others are wanted all the same */
+}
+
+/* Alternate data streams, as "user.NAME". */
+static int read_streams(struct native *native, int fd, int dirfd, const char *name, struct xattrs *x)
+{
+	struct ntfs *ntfs;
+	struct statx st;
+	int r = native_ntfs(native, &ntfs);
+
+	if (r == 0)
+		r = fd >= 0 ? resolve_stat(fd, ".", &st) : resolve_stat(dirfd, name, &st);
+	if (r == -ENOTDIR)
+		r = resolve_stat(dirfd, name, &st);
+	if (r == 0)
+		r = ntfs_each_stream(ntfs, st.stx_ino, on_stream, x);
+	return r < 0 ? r : x->error;
+}
+
+int xattrs_read(struct native *native, int fd, int dirfd, const char *name, struct xattrs *x)
 {
 	struct place place = { .fd = fd };
 	const uint8_t *value;
 	int r, first;
 
 	x->nr = 0;
+	x->error = 0;
 	buf_reset(&x->values);
 	if (fd < 0 && snprintf(place.path, sizeof(place.path), "/proc/self/fd/%d/%s", dirfd, name) >= (int)sizeof(place.path))
 		return -ENAMETOOLONG;
@@ -105,6 +179,13 @@ int xattrs_read(int fd, int dirfd, const char *name, struct xattrs *x)
 		if (r < 0 && !first)
 			first = r;
 		at += strlen(attr) + 1;
+	}
+	if (native->kind == NATIVE_NTFS) {
+		r = read_unlisted(&place, x);
+		if (r == 0)
+			r = read_streams(native, fd, dirfd, name, x);
+		if (r < 0 && !first)
+			first = r;
 	}
 	value = x->values.data;
 	for (size_t i = 0; i < x->nr; i++) {

@@ -4,6 +4,7 @@
 
 /* Extended attributes of any kind of entry, links themselves included. */
 
+#include "agent/native.h"
 #include "common/buf.h"
 #include "common/pxar/entry.h"
 
@@ -13,17 +14,19 @@ struct xattrs {
 	struct pxar_xattr *v;	/* names are NUL-terminated; borrow from the rest of this struct */
 	size_t nr, room;
 	struct buf names, values;
+	int error;		/* of a single stream */
 };
 
 void xattrs_free(struct xattrs *x);
 
 /**
- * xattrs_read() - all that can be read
+ * xattrs_read() - all that can be read; on NTFS also what the driver does not list, and streams as "user.NAME"
+ * @native: of the file system
  * @fd: the entry, open, or -1: then it is found by its name
  * @x: zeroed, or from an earlier call, whose results are dropped
  * Return: 0, also where there can be none; the first error of a list or value, with the others in @x; -E2BIG over the
  * limits of the archive format; -ENOMEM.
  */
-int xattrs_read(int fd, int dirfd, const char *name, struct xattrs *x);
+int xattrs_read(struct native *native, int fd, int dirfd, const char *name, struct xattrs *x);
 
 #endif

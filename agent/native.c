@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/native.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "agent/resolve.h"
+
+#define NTFS3_MAGIC 0x7366746e
+#define TAG_DEDUP 0x80000013
+
+/* The kernel name of the device that a file system is on. */
+static int device_of(int root_fd, char ret[static AGENT_DEV_MAX])
+{
+	char path[64], target[512], *name;
+	struct statx st;
+	ssize_t n;
+	int r = resolve_stat(root_fd, ".", &st);
+
+	if (r < 0)
+		return r;
+	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", st.stx_dev_major, st.stx_dev_minor);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		return -errno;
+	target[n] = 0;
+	name = strrchr(target, '/');
+	if (!name || strlen(name + 1) >= AGENT_DEV_MAX)
+		return -ENOENT;
+	strcpy(ret, name + 1);
+	return 0;
+}
+
+void native_begin(struct native *n, int root_fd)
+{
+	struct statfs fs;
+
+	*n = (struct native){ .kind = NATIVE_NONE };
+	if (fstatfs(root_fd, &fs) < 0)
+		return;
+	if (fs.f_type == NTFS3_MAGIC)
+		n->kind = NATIVE_NTFS;
+	if (n->kind)
+		n->error = device_of(root_fd, n->dev);
+}
+
+void native_end(struct native *n)
+{
+	ntfs_close(n->ntfs);
+	*n = (struct native){ .kind = NATIVE_NONE };
+}
+
+int native_ntfs(struct native *n, struct ntfs **ret)
+{
+	if (!n->ntfs && !n->error)
+		n->error = ntfs_open(n->dev, &n->ntfs);
+	*ret = n->ntfs;
+	return n->error;
+}
+
+ssize_t native_readlink(struct native *n, int dirfd, const char *name, uint64_t ino, char *ret, size_t room)
+{
+	uint8_t data[NTFS_REPARSE_MAX];
+	ssize_t len = readlinkat(dirfd, name, ret, room);
+	struct ntfs *ntfs;
+	uint32_t tag;
+	size_t size;
+
+	if (len >= 0)
+		return len;
+	if (errno != EINVAL || n->kind != NATIVE_NTFS || native_ntfs(n, &ntfs) < 0 ||
+	    ntfs_read_reparse(ntfs, ino, &tag, data, &size) < 0)
+		return errno ? -errno : -EINVAL;
+	return ntfs_link_target(tag, data, size, ret, room);
+}
+
+/* Windows' attributes of a file. */
+#define ATTR_REPARSE_POINT 0x400
+#define ATTR_ELSEWHERE (0x1000 | 0x40000 | 0x400000)	/* offline, recall on open, recall on data access */
+
+int native_check_data(struct native *n, int fd, const struct statx *st, const char **ret_what)
+{
+	uint8_t data[NTFS_REPARSE_MAX];
+	uint32_t attr = 0, tag;
+	struct ntfs *ntfs;
+	size_t size;
+	int r;
+
+	if (n->kind != NATIVE_NTFS || !st->stx_size)
+		return 0;
+	if (fgetxattr(fd, "system.ntfs_attrib", &attr, sizeof(attr)) != sizeof(attr) || !(attr & ATTR_REPARSE_POINT))
+		return 0;
+	*ret_what = "the contents are not in this volume (offline or in a cloud)";
+	if (attr & ATTR_ELSEWHERE)
+		return -EREMOTE;
+	*ret_what = "read the reparse point";
+	r = native_ntfs(n, &ntfs);
+	if (r == 0)
+		r = ntfs_read_reparse(ntfs, st->stx_ino, &tag, data, &size);
+	if (r < 0)
+		return r == -ENODATA ? 0 : r;
+	*ret_what = "the contents are deduplicated by Windows and cannot be put together";
+	return tag == TAG_DEDUP ? -EREMOTE : 0;
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/ntfs.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>	/* the library's headers take its macros for a sign of struct timespec */
+
+#include <ntfs-3g/attrib.h>
+#include <ntfs-3g/inode.h>
+#include <ntfs-3g/logging.h>
+#include <ntfs-3g/unistr.h>
+#include <ntfs-3g/volume.h>
+
+#include "agent/agent.h"
+#include "common/cleanup.h"
+#include "common/cur.h"
+
+#define TAG_MOUNT_POINT 0xa0000003
+#define TAG_LX_SYMLINK 0xa000001d
+
+#define STREAMS_MAX 1024	/* of a file */
+
+struct ntfs {
+	ntfs_volume *vol;
+};
+
+/* The library can map owners by name; the VM has no names, and the C library's look-up is not for static programs. */
+struct passwd *getpwnam(const char *name)
+{
+	(void)name;
+	return NULL;
+}
+
+struct passwd *getpwuid(uid_t uid)
+{
+	(void)uid;
+	return NULL;
+}
+
+struct group *getgrnam(const char *name)
+{
+	(void)name;
+	return NULL;
+}
+
+struct group *getgrgid(gid_t gid)
+{
+	(void)gid;
+	return NULL;
+}
+
+/* The library's close functions return a status: nothing was changed, so it does not matter. */
+static void close_inode(ntfs_inode **ni)
+{
+	if (*ni)
+		(void)ntfs_inode_close(*ni);
+}
+
+static void put_search(ntfs_attr_search_ctx **ctx)
+{
+	if (*ctx)
+		ntfs_attr_put_search_ctx(*ctx);
+}
+
+static void close_attr(ntfs_attr **na)
+{
+	if (*na)
+		ntfs_attr_close(*na);
+}
+
+static int last_error(void)
+{
+	return errno ? -errno : -EIO;
+}
+
+int ntfs_open(const char *dev, struct ntfs **ret)
+{
+	CLEANUP(ntfs_closep) struct ntfs *n = calloc(1, sizeof(*n));
+	char path[AGENT_DEV_MAX + 8];
+
+	if (!n)
+		return -ENOMEM;
+	(void)snprintf(path, sizeof(path), "/dev/%s", dev);
+	ntfs_log_set_handler(ntfs_log_handler_null);
+	errno = 0;
+	n->vol = ntfs_mount(path, NTFS_MNT_RDONLY | NTFS_MNT_FORENSIC);
+	if (!n->vol)
+		return last_error();
+	*ret = TAKE_PTR(n);
+	return 0;
+}
+
+void ntfs_close(struct ntfs *n)
+{
+	if (n && n->vol)
+		(void)ntfs_umount(n->vol, TRUE);
+	free(n);
+}
+
+static int one_stream(ntfs_inode *ni, ntfschar *name, unsigned int name_len, ntfs_stream_fn *fn, void *arg)
+{
+	CLEANUP(close_attr) ntfs_attr *na = ntfs_attr_open(ni, AT_DATA, name, name_len);
+	char *text;
+	int r;
+
+	if (!na)
+		return last_error();
+	text = ntfs_attr_name_get(name, (int)name_len);
+	if (!text)
+		return last_error();
+	r = na->data_size < 0 ? -EUCLEAN : fn(arg, text, (uint64_t)na->data_size, na);
+	ntfs_attr_name_free(&text);
+	return r;
+}
+
+int ntfs_each_stream(struct ntfs *n, uint64_t ino, ntfs_stream_fn *fn, void *arg)
+{
+	CLEANUP(close_inode) ntfs_inode *ni = NULL;
+	CLEANUP(put_search) ntfs_attr_search_ctx *ctx = NULL;
+	int r = 0;
+
+	errno = 0;
+	ni = ntfs_inode_open(n->vol, ino);
+	if (!ni)
+		return last_error();
+	ctx = ntfs_attr_get_search_ctx(ni, NULL);
+	if (!ctx)
+		return -ENOMEM;
+	for (int i = 0; r == 0; i++) {
+		ntfschar name[256];
+		unsigned int len;
+
+		errno = 0;
+		if (ntfs_attr_lookup(AT_DATA, NULL, 0, CASE_SENSITIVE, 0, NULL, 0, ctx) < 0)
+			return errno == ENOENT ? 0 : last_error();
+		len = ctx->attr->name_length;
+		/* the later extents of one attribute come as entries of their own */
+		if (!len || (ctx->attr->non_resident && ctx->attr->lowest_vcn))
+			continue;
+		if (i == STREAMS_MAX)
+			return -E2BIG;
+		memcpy(name, (const uint8_t *)ctx->attr + le16_to_cpu(ctx->attr->name_offset), len * sizeof(*name));
+		r = one_stream(ni, name, len, fn, arg);
+	}
+	return r;
+}
+
+int ntfs_read_stream(void *stream, void *p, size_t len)
+{
+	s64 n;
+
+	errno = 0;
+	n = ntfs_attr_pread(stream, 0, (s64)len, p);
+	return n < 0 ? last_error() : (size_t)n == len ? 0 : -EIO;
+}
+
+int ntfs_read_reparse(struct ntfs *n, uint64_t ino, uint32_t *ret_tag, uint8_t *ret, size_t *ret_len)
+{
+	CLEANUP(close_inode) ntfs_inode *ni = NULL;
+	CLEANUP(close_attr) ntfs_attr *na = NULL;
+	uint8_t head[8];
+	struct cur c = cur_of(head, sizeof(head));
+	uint16_t len;
+
+	errno = 0;
+	ni = ntfs_inode_open(n->vol, ino);
+	if (!ni)
+		return last_error();
+	na = ntfs_attr_open(ni, AT_REPARSE_POINT, NULL, 0);
+	if (!na)
+		return errno == ENOENT ? -ENODATA : last_error();
+	/* tag; length of the data; two reserved bytes */
+	if (ntfs_attr_pread(na, 0, sizeof(head), head) != sizeof(head) || cur_u32le(&c, ret_tag) < 0 ||
+	    cur_u16le(&c, &len) < 0 || len > NTFS_REPARSE_MAX || ntfs_attr_pread(na, sizeof(head), len, ret) != len)
+		return -EUCLEAN;
+	*ret_len = len;
+	return 0;
+}
+
+/* Its substitute name, without the object manager's prefix and with slashes. */
+static ptrdiff_t mount_point_target(const uint8_t *p, size_t len, char *ret, size_t room)
+{
+	static const char prefix[] = "\\??\\";
+	struct cur c = cur_of(p, len), name;
+	CLEANUP_FREE char *text = NULL;
+	CLEANUP_FREE ntfschar *copy = NULL;
+	uint16_t off, size;
+	const char *s;
+	int n;
+
+	/* offset and length of the substitute name, and of the print name; names */
+	if (cur_u16le(&c, &off) < 0 || cur_u16le(&c, &size) < 0 || cur_skip(&c, 4) < 0 || cur_skip(&c, off) < 0 ||
+	    cur_sub(&c, size, &name) < 0 || size % 2 || !size)
+		return -EUCLEAN;
+	copy = malloc(size);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, name.p, size);
+	n = ntfs_ucstombs(copy, size / 2, &text, 0);
+	if (n < 0)
+		return -EUCLEAN;
+	s = !strncmp(text, prefix, strlen(prefix)) ? text + strlen(prefix) : text;
+	n = snprintf(ret, room, "%s", s);
+	if (n <= 0 || (size_t)n >= room)
+		return -EUCLEAN;
+	for (char *q = ret; *q; q++)
+		if (*q == '\\')
+			*q = '/';
+	return n;
+}
+
+ptrdiff_t ntfs_link_target(uint32_t tag, const uint8_t *p, size_t len, char *ret, size_t room)
+{
+	if (tag == TAG_MOUNT_POINT)
+		return mount_point_target(p, len, ret, room);
+	if (tag != TAG_LX_SYMLINK)
+		return -EINVAL;
+	/* a version, then the target in UTF-8 */
+	if (len <= 4 || len - 4 >= room || memchr(p + 4, 0, len - 4))
+		return -EUCLEAN;
+	memcpy(ret, p + 4, len - 4);
+	ret[len - 4] = 0;
+	return (ptrdiff_t)(len - 4);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef AGENT_NTFS_H
+#define AGENT_NTFS_H
+
+/* What the kernel's NTFS driver does not show of a file: its alternate data streams, read by libntfs-3g from the device. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct ntfs;
+
+/** ntfs_open() - @dev: kernel name of a device with an NTFS. Nothing is written. Return: 0; negative errno. */
+int ntfs_open(const char *dev, struct ntfs **ret);
+void ntfs_close(struct ntfs *n);
+
+/**
+ * ntfs_each_stream() - the named data streams of a file or directory
+ * @ino:  number of its MFT record, which the driver gives as the inode's
+ * @fn:   called with each name (UTF-8), size, and a handle for ntfs_read_stream(); negative ends it
+ * Return: 0; what @fn returned; negative errno.
+ */
+typedef int ntfs_stream_fn(void *arg, const char *name, uint64_t size, void *stream);
+int ntfs_each_stream(struct ntfs *n, uint64_t ino, ntfs_stream_fn *fn, void *arg);
+
+/** ntfs_read_stream() - the first @len bytes. Return: 0; negative errno. */
+int ntfs_read_stream(void *stream, void *p, size_t len);
+
+#define NTFS_REPARSE_MAX 16384
+
+/**
+ * ntfs_read_reparse() - the reparse point of a file or directory
+ * @ret:     NTFS_REPARSE_MAX bytes: what is behind tag and length
+ * Return: 0; -ENODATA if it has none; -EUCLEAN; negative errno.
+ */
+int ntfs_read_reparse(struct ntfs *n, uint64_t ino, uint32_t *ret_tag, uint8_t *ret, size_t *ret_len);
+
+/**
+ * ntfs_link_target() - where a reparse point leads that the driver cannot read: a link of WSL, or a volume mounted on a directory
+ * @ret: @room bytes; a string
+ * Return: its length; -EINVAL for other tags; -EUCLEAN.
+ */
+ptrdiff_t ntfs_link_target(uint32_t tag, const uint8_t *p, size_t len, char *ret, size_t room);
+
+static inline void ntfs_closep(struct ntfs **n)
+{
+	ntfs_close(*n);
+}
+
+#endif
