@@ -38,10 +38,18 @@ struct agent_shared {
 	} worker[WIRE_CONN_MAX];
 };
 
+/* What the caller wants of mounts (WIRE_FWCFG_MOUNT); zero and empty: nothing. */
+struct agent_mount {
+	char fs_type[32];
+	char fs_allow[WIRE_MOUNT_MAX];		/* separated by commas */
+	uint64_t superblock_kib, checkpoint, codepage;
+};
+
 struct agent {
 	char ticket[WIRE_TICKET_HEX + 1];
 	struct agent_disk disk[AGENT_DISKS_MAX];
 	size_t nr_disks;
+	struct agent_mount mount;
 	const char *lock_dir, *mnt_dir;		/* existing directories */
 	bool is_init;				/* PID 1 of the VM: power off at the end */
 	struct agent_shared *shared;

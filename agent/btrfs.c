@@ -6,9 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
 #include <linux/btrfs.h>
+#include <xxhash.h>
 
 #include "agent/disk.h"
+#include "agent/dm.h"
+#include "agent/loop.h"
 #include "agent/part.h"
 #include "common/cleanup.h"
 #include "common/cur.h"
@@ -17,6 +23,13 @@
 #define SUPER_OFF 65536
 #define SUPER_SIZE 4096
 #define FLAG_SEEDING (UINT64_C(1) << 32)
+#define CSUM_SIZE 32
+#define FSID_OFF 0x20
+#define INCOMPAT_OFF 0xbc
+#define CSUM_TYPE_OFF 0xc4
+#define METADATA_UUID_OFF 0x23b
+#define UUID_SIZE 16
+#define INCOMPAT_METADATA_UUID (1 << 10)	/* in the second byte of the flags */
 
 int btrfs_parse_super(const uint8_t bytes[static SUPER_SIZE], struct btrfs_super *ret)
 {
@@ -79,4 +92,87 @@ void btrfs_scan_members(struct agent *a, const char *dev)
 		for (size_t k = 0; k < l.nr; k++)
 			scan_one(control, l.v[k].dev, dev, &own);
 	}
+}
+
+static uint32_t crc32c(const uint8_t *p, size_t len)
+{
+	uint32_t crc = 0xffffffff;
+
+	for (size_t i = 0; i < len; i++) {
+		crc ^= p[i];
+		for (int k = 0; k < 8; k++)
+			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
+	}
+	return ~crc;
+}
+
+static void put_le(uint8_t *p, uint64_t v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		p[i] = (uint8_t)(v >> 8 * i);
+}
+
+int btrfs_rename_super(uint8_t bytes[static SUPER_SIZE], const uint8_t fsid[static UUID_SIZE])
+{
+	const unsigned int csum_type = bytes[CSUM_TYPE_OFF] | (unsigned int)bytes[CSUM_TYPE_OFF + 1] << 8;
+	uint8_t *flags = bytes + INCOMPAT_OFF + 1;
+
+	if (csum_type > 1)
+		return -EOPNOTSUPP;
+	if (!(*flags & INCOMPAT_METADATA_UUID >> 8))
+		memcpy(bytes + METADATA_UUID_OFF, bytes + FSID_OFF, UUID_SIZE);
+	*flags |= INCOMPAT_METADATA_UUID >> 8;
+	memcpy(bytes + FSID_OFF, fsid, UUID_SIZE);
+	memset(bytes, 0, CSUM_SIZE);
+	if (csum_type)
+		put_le(bytes, XXH64(bytes + CSUM_SIZE, SUPER_SIZE - CSUM_SIZE, 0), 8);
+	else
+		put_le(bytes, crc32c(bytes + CSUM_SIZE, SUPER_SIZE - CSUM_SIZE), 4);
+	return 0;
+}
+
+/* The superblock under another name. Return: a descriptor of a file that holds it; negative errno. */
+static int renamed_super(const char *dev)
+{
+	CLEANUP_CLOSE int fd = disk_open(dev), file = memfd_create("super", MFD_CLOEXEC);
+	uint8_t bytes[SUPER_SIZE], fsid[UUID_SIZE];
+	struct btrfs_super s;
+	int r = fd < 0 ? fd : io_pread_full(fd, bytes, sizeof(bytes), SUPER_OFF);
+
+	if (r < 0)
+		return r;
+	if (file < 0 || getrandom(fsid, sizeof(fsid), 0) != sizeof(fsid))
+		return -errno;
+	r = btrfs_parse_super(bytes, &s);
+	if (r == 0 && s.nr_devices != 1)
+		r = -EOPNOTSUPP;
+	if (r == 0)
+		r = btrfs_rename_super(bytes, fsid);
+	if (r < 0)
+		return r;
+	return pwrite(file, bytes, sizeof(bytes), 0) == sizeof(bytes) ? TAKE_FD(file) : -EIO;
+}
+
+int btrfs_present_clone(const char *dev, char *ret)
+{
+	const uint64_t super = SUPER_OFF / 512, behind = super + SUPER_SIZE / 512;
+	struct dm_piece v[3] = { { .sectors = super }, { .sectors = behind - super }, { .start = behind } };
+	CLEANUP_CLOSE int file = -1, loop = -1;
+	char name[AGENT_DEV_MAX + 8];
+	uint64_t size;
+	int r = disk_size(dev, &size);
+
+	if (r < 0)
+		return r;
+	file = renamed_super(dev);
+	if (file < 0)
+		return file;
+	loop = loop_attach_fd(file, v[1].dev);
+	if (loop < 0)
+		return loop;
+	strcpy(v[0].dev, dev);
+	strcpy(v[2].dev, dev);
+	v[2].sectors = size / 512 - behind;
+	(void)snprintf(name, sizeof(name), "clone-%s", dev);
+	return dm_join(name, v, 3, ret);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -12,6 +13,7 @@
 
 #include "agent/btrfs.h"
 #include "agent/disk.h"
+#include "agent/dynamic.h"
 #include "agent/fstype.h"
 #include "agent/kmsg.h"
 #include "agent/loop.h"
@@ -20,6 +22,7 @@
 
 #define FLAGS (MS_RDONLY | MS_NODEV | MS_NOSUID | MS_NOEXEC | MS_NOATIME)
 #define AT_MAX 512
+#define OPTIONS_MAX 256
 
 /* The mount point's root if something is mounted there. Return: a descriptor; -ENOENT; other negative errno. */
 static int open_mounted(const char *at)
@@ -45,15 +48,41 @@ static void set_read_only(const char *dev)
 		(void)ioctl(fd, BLKROSET, &on);
 }
 
-/* Each set of options in turn. Return: 0; the first failure: the plainest attempt has the most telling reason. */
-static int try_options(const struct fstype *fs, const char *dev, const char *at)
+bool fsmount_allows(const struct agent *a, const char *type)
 {
-	char source[AGENT_DEV_MAX + 8];
+	const size_t n = strlen(type);
+
+	for (const char *p = a->mount.fs_allow; *p; p += strcspn(p, ","), p += *p == ',')
+		if (strcspn(p, ",") == n && !memcmp(p, type, n))
+			return true;
+	return !a->mount.fs_allow[0];
+}
+
+/* What the caller wants, or a bad superblock asks for, on top of the usual options. */
+static void extra_options(const struct agent *a, const struct probe *p, const struct fstype *fs, char *ret, size_t room)
+{
+	const uint64_t super = a->mount.superblock_kib ? a->mount.superblock_kib : p->backup_kib;
+
+	ret[0] = 0;
+	if (super && !strcmp(fs->driver, "ext4"))
+		(void)snprintf(ret, room, "sb=%" PRIu64, super);
+	else if (a->mount.checkpoint && !strcmp(fs->driver, "nilfs2"))
+		(void)snprintf(ret, room, "cp=%" PRIu64, a->mount.checkpoint);
+	else if (a->mount.codepage && !strcmp(fs->driver, "vfat"))
+		(void)snprintf(ret, room, "codepage=%" PRIu64, a->mount.codepage);
+}
+
+/* Each set of options in turn. Return: 0; the first failure: the plainest attempt has the most telling reason. */
+static int try_options(const struct fstype *fs, const char *extra, const char *dev, const char *at)
+{
+	char source[AGENT_DEV_MAX + 8], options[OPTIONS_MAX];
 	int r = -EINVAL;
 
 	(void)snprintf(source, sizeof(source), "/dev/%s", dev);
 	for (size_t i = 0; i < FSTYPE_ATTEMPTS && fs->options[i]; i++) {
-		if (!mount(source, at, fs->driver, FLAGS, fs->options[i]))
+		(void)snprintf(options, sizeof(options), "%s%s%s", fs->options[i], fs->options[i][0] && extra[0] ? "," : "",
+			       extra);
+		if (!mount(source, at, fs->driver, FLAGS, options))
 			return 0;
 		if (!i)
 			r = -errno;
@@ -61,47 +90,102 @@ static int try_options(const struct fstype *fs, const char *dev, const char *at)
 	return r;
 }
 
-static int try_all(const struct fstype *fs, const char *dev, const char *at, struct err *err)
+/* What stands in the way of a mount where another is in use: the same device, or another with the same identity. */
+static int try_in_the_way(const struct fstype *fs, const char *extra, const char *dev, const char *at, int r)
 {
-	char why[KMSG_MAX], loop_dev[AGENT_DEV_MAX];
-	CLEANUP_CLOSE int log = kmsg_open(), loop = -1;
-	int r = try_options(fs, dev, at);
+	CLEANUP_CLOSE int loop = -1;
+	char other[AGENT_DEV_MAX];
 
-	if (r == -EBUSY && (loop = loop_attach(dev, loop_dev)) >= 0)
-		r = try_options(fs, loop_dev, at);
+	if (r == -EBUSY && (loop = loop_attach(dev, other)) >= 0)
+		return try_options(fs, extra, other, at);
+	if (r == -EEXIST && !strcmp(fs->driver, "btrfs") && btrfs_present_clone(dev, other) == 0)
+		return try_options(fs, extra, other, at);
+	return r;
+}
+
+/* Where a backup superblock might help. */
+static void hint_of(const struct fstype *fs, const char *extra, const char *dev, char *ret, size_t room)
+{
+	uint64_t backup = 0;
+
+	if (!strcmp(fs->driver, "ext4") && !extra[0]) {
+		CLEANUP_CLOSE int fd = disk_open(dev);
+
+		backup = fd < 0 ? 0 : probe_ext_backup(fd);
+	}
+	ret[0] = 0;
+	if (backup)
+		(void)snprintf(ret, room, " (there is a backup superblock: --superblock %" PRIu64 ")", backup);
+	else if (fs->hint)
+		(void)snprintf(ret, room, " (%s)", fs->hint);
+}
+
+static int try_all(const struct fstype *fs, const char *extra, const char *dev, const char *at, struct err *err)
+{
+	char why[KMSG_MAX], hint[256];
+	CLEANUP_CLOSE int log = kmsg_open();
+	int r = try_options(fs, extra, dev, at);
+
+	if (r < 0)
+		r = try_in_the_way(fs, extra, dev, at, r);
 	if (r == 0)
 		return 0;
+	if (r == -EEXIST)
+		return err_set(err, r, "another %s with the same UUID is open: ask for this one without that disk", fs->type);
 	/* The file system's EINVAL speaks of its superblock, not of what the caller asked. */
 	if (r == -EINVAL)
 		r = -EUCLEAN;
 	kmsg_read(log, why, sizeof(why));
-	if (fs->hint)
-		return err_set(err, r, "cannot mount %s (%s)%s%s", fs->type, fs->hint, why[0] ? ": " : "", why);
-	return err_set(err, r, "cannot mount %s%s%s", fs->type, why[0] ? ": " : "", why);
+	hint_of(fs, extra, dev, hint, sizeof(hint));
+	return err_set(err, r, "cannot mount %s%s%s%s", fs->type, hint, why[0] ? ": " : "", why);
+}
+
+/* By signature, unless the caller said what it is. */
+static int choose_type(const struct agent *a, const struct probe *p, const struct fstype **ret, struct err *err)
+{
+	const char *type = a->mount.fs_type[0] ? a->mount.fs_type : p->type;
+	const struct fstype *fs;
+
+	if (!type[0] && a->mount.superblock_kib)
+		type = "ext4";
+	if (!type[0])
+		return err_text(err, -ENODEV, "no known file system found");
+	fs = fstype_find_version(type, strcmp(type, p->type) ? NULL : p->version);
+	if (!fs && a->mount.fs_type[0])
+		return err_text(err, -EINVAL, "'%s' is no type of file system that is known here", type);
+	if (!fs)
+		return err_text(err, -ENODEV, "%s is not a file system%s%s", type, fstype_reason(type) ? ": " : "",
+				fstype_reason(type) ? fstype_reason(type) : "");
+	if (!fsmount_allows(a, fs->type))
+		return err_text(err, -EPERM, "%s is not among the allowed types (%s)", fs->type, a->mount.fs_allow);
+	if (!fstype_in_kernel(fs->driver))
+		return err_text(err, -ENODEV, "the VM's kernel cannot read %s", type);
+	*ret = fs;
+	return 0;
 }
 
 static int mount_device(struct agent *a, const char *dev, const char *at, struct err *err)
 {
-	const struct fstype *fs;
+	const struct fstype *fs = NULL;
+	char extra[64];
 	struct probe p;
 	int r = probe_device(dev, &p);
 
 	if (r < 0)
 		return err_set(err, r, "cannot read the volume");
-	if (!p.type[0])
-		return err_text(err, -ENODEV, "no known file system found");
-	fs = fstype_find_version(p.type, p.version);
-	if (!fs)
-		return err_text(err, -ENODEV, "%s is not a file system", p.type);
-	if (!fstype_in_kernel(fs->driver))
-		return err_text(err, -ENODEV, "the VM's kernel cannot read %s", p.type);
+	r = choose_type(a, &p, &fs, err);
+	if (r < 0)
+		return r;
+	if (dynamic_piece(dev))
+		return err_text(err, -ENODEV, DYNAMIC_PIECE_TEXT);
 	if (a->is_init)		/* run by hand on loop devices, it would stick to them */
 		set_read_only(dev);
-	if (!strcmp(fs->type, "btrfs"))
+	if (!strcmp(fs->driver, "btrfs"))
 		btrfs_scan_members(a, dev);
 	if (mkdir(at, 0700) < 0 && errno != EEXIST)
 		return err_set(err, -errno, "make a mount point");
-	return try_all(fs, dev, at, err);
+	extra_options(a, &p, fs, extra, sizeof(extra));
+	return try_all(fs, extra, dev, at, err);
 }
 
 int fsmount_open(struct agent *a, const char *dev, struct err *err)

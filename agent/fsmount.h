@@ -13,4 +13,7 @@
  */
 int fsmount_open(struct agent *a, const char *dev, struct err *err);
 
+/** fsmount_allows() - may file systems of this type be mounted? */
+bool fsmount_allows(const struct agent *a, const char *type);
+
 #endif

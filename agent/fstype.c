@@ -11,8 +11,6 @@
 #define REISERFS_HINT "it replays its journal even for reading: give the VM a writable slot for this disk"
 
 static const struct fstype table[] = {
-	{ "ext4", FSTYPE_BACKUP_1K, "ext4", { "noload,errors=continue,sb=8193" }, NULL },
-	{ "ext4", FSTYPE_BACKUP_4K, "ext4", { "noload,errors=continue,sb=131072" }, NULL },
 	{ "ext4", NULL, "ext4", EXT_OPTIONS, NULL },
 	{ "ext3", NULL, "ext4", EXT_OPTIONS, NULL },
 	{ "ext2", NULL, "ext4", EXT_OPTIONS, NULL },
@@ -66,6 +64,42 @@ const struct fstype *fstype_find_version(const char *type, const char *version)
 const struct fstype *fstype_find(const char *type)
 {
 	return fstype_find_version(type, NULL);
+}
+
+/* What lies in layers, by blkid's names; a name that begins with '*' is the end of one. */
+static const struct {
+	const char *type, *reason;
+} reasons[] = {
+	{ "LVM2_member", "part of an LVM volume group, which is not opened" },
+	{ "LVM1_member", "part of an LVM volume group, which is not opened" },
+	{ "DM_snapshot_cow", "the changes of an LVM snapshot" },
+	{ "*_raid_member", "part of a RAID array, which is not assembled" },
+	{ "crypto_LUKS", "encrypted with LUKS, which is not opened" },
+	{ "BitLocker", "encrypted with BitLocker, which is not opened" },
+	{ FSTYPE_CORESTORAGE, "Apple CoreStorage (FileVault 2), which is not opened" },
+	{ "zfs_member", "part of a ZFS pool, which is not opened" },
+	{ "bcache", "part of a bcache set, which is not opened" },
+	{ "drbd", "a DRBD device, which is not opened" },
+	{ "VMFS_volume_member", "part of a VMFS volume, which is not opened" },
+	{ "jbd", "a journal of a file system on another device" },
+	{ "xfs_external_log", "the log of a file system on another device" },
+};
+
+static bool names(const char *pattern, const char *type)
+{
+	const size_t n = strlen(type), tail = strlen(pattern) - 1;
+
+	if (pattern[0] != '*')
+		return !strcmp(pattern, type);
+	return n >= tail && !strcmp(type + n - tail, pattern + 1);
+}
+
+const char *fstype_reason(const char *type)
+{
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++)
+		if (names(reasons[i].type, type))
+			return reasons[i].reason;
+	return NULL;
 }
 
 bool fstype_in_kernel(const char *driver)

@@ -12,9 +12,7 @@
 
 #define FSTYPE_ATTEMPTS 5
 
-/* "versions" of ext file systems whose first superblock is gone: opened by the backup, with blocks of 1 or 4 KiB */
-#define FSTYPE_BACKUP_1K "backup superblock at 8193"
-#define FSTYPE_BACKUP_4K "backup superblock at 32768"
+#define FSTYPE_CORESTORAGE "CoreStorage"	/* blkid does not know it */
 
 struct fstype {
 	const char *type;		/* blkid's name */
@@ -29,6 +27,12 @@ const struct fstype *fstype_find(const char *type);
 
 /** fstype_find_version() - the row for a type and version. */
 const struct fstype *fstype_find_version(const char *type, const char *version);
+
+/**
+ * fstype_reason() - why a volume of a type that is no file system is not opened
+ * Return: static text; NULL where the type says it all (swap), or nothing is known of it.
+ */
+const char *fstype_reason(const char *type);
 
 /** fstype_in_kernel() - does the running kernel have the driver? */
 bool fstype_in_kernel(const char *driver);

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
@@ -105,6 +107,75 @@ int init_parse_disks(struct agent *a, const char *text, size_t len)
 	return 0;
 }
 
+static int take_number(const char *value, uint64_t *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoull(value, &end, 10);
+	return value[0] >= '1' && value[0] <= '9' && !*end && !errno ? 0 : -EBADMSG;
+}
+
+static int take_text(const char *value, char *ret, size_t room)
+{
+	return value[0] && snprintf(ret, room, "%s", value) < (int)room ? 0 : -EBADMSG;
+}
+
+static int parse_mount_line(struct agent_mount *m, char *line)
+{
+	char *value = strchr(line, ' ');
+
+	if (!value)
+		return -EBADMSG;
+	*value++ = 0;
+	if (!strcmp(line, "fs-type"))
+		return take_text(value, m->fs_type, sizeof(m->fs_type));
+	if (!strcmp(line, "fs-allow"))
+		return take_text(value, m->fs_allow, sizeof(m->fs_allow));
+	if (!strcmp(line, "superblock"))
+		return take_number(value, &m->superblock_kib);
+	if (!strcmp(line, "checkpoint"))
+		return take_number(value, &m->checkpoint);
+	return strcmp(line, "codepage") ? -EBADMSG : take_number(value, &m->codepage);
+}
+
+int init_parse_mount(struct agent_mount *m, const char *text, size_t len)
+{
+	char copy[WIRE_MOUNT_MAX + 1], *line = copy;
+	size_t left = len;
+
+	if (len > WIRE_MOUNT_MAX || memchr(text, 0, len))
+		return -EBADMSG;
+	memcpy(copy, text, len);
+	while (left) {
+		char *lf = memchr(line, '\n', left);
+
+		if (!lf)
+			return -EBADMSG;
+		*lf = 0;
+		if (parse_mount_line(m, line) < 0)
+			return -EBADMSG;
+		left -= (size_t)(lf + 1 - line);
+		line = lf + 1;
+	}
+	return 0;
+}
+
+static int read_mount_options(struct agent *a, struct err *err)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t len;
+	int r = io_read_file(AT_FDCWD, WIRE_FWCFG_MOUNT_PATH, FW_CFG_MAX, &text, &len);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return err_set(err, r, "read the options for mounts from fw_cfg");
+	if (init_parse_mount(&a->mount, text, len) < 0)
+		return err_text(err, -EBADMSG, "the options for mounts in fw_cfg are malformed");
+	return 0;
+}
+
 int init_read_fw_cfg(struct agent *a, struct err *err)
 {
 	CLEANUP_FREE char *ticket = NULL, *disks = NULL;
@@ -122,7 +193,7 @@ int init_read_fw_cfg(struct agent *a, struct err *err)
 		return err_set(err, r, "read the names of the disks from fw_cfg");
 	if (init_parse_disks(a, disks, len) < 0)
 		return err_text(err, -EBADMSG, "the names of the disks in fw_cfg are malformed");
-	return 0;
+	return read_mount_options(a, err);
 }
 
 void init_poweroff(const char *reason)

@@ -16,6 +16,9 @@ int init_read_fw_cfg(struct agent *a, struct err *err);
 /** init_parse_disks() - lines "NNNN NAME\n" in rising order of numbers. Return: 0; -EBADMSG. */
 int init_parse_disks(struct agent *a, const char *text, size_t len);
 
+/** init_parse_mount() - lines of WIRE_FWCFG_MOUNT. Return: 0; -EBADMSG. */
+int init_parse_mount(struct agent_mount *m, const char *text, size_t len);
+
 /** init_poweroff() - end the VM; @reason goes to the console. */
 void init_poweroff(const char *reason) __attribute__((noreturn));
 

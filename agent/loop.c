@@ -31,17 +31,21 @@ static int configure(int control, int backing, char *ret)
 	return TAKE_FD(fd);
 }
 
-int loop_attach(const char *dev, char *ret)
+int loop_attach_fd(int backing, char *ret)
 {
 	CLEANUP_CLOSE int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-	CLEANUP_CLOSE int backing = disk_open(dev);
 	int fd = -EBUSY;
 
 	if (control < 0)
 		return -errno;
-	if (backing < 0)
-		return backing;
 	for (int i = 0; i < TRIES && fd == -EBUSY; i++)
 		fd = configure(control, backing, ret);
 	return fd;
+}
+
+int loop_attach(const char *dev, char *ret)
+{
+	CLEANUP_CLOSE int backing = disk_open(dev);
+
+	return backing < 0 ? backing : loop_attach_fd(backing, ret);
 }

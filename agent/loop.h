@@ -11,4 +11,7 @@
  */
 int loop_attach(const char *dev, char *ret);
 
+/** loop_attach_fd() - the same over a file. */
+int loop_attach_fd(int backing, char *ret);
+
 #endif

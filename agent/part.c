@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/ioctl.h>
 #include <linux/blkpg.h>
 #include <linux/fs.h>
@@ -12,6 +13,9 @@
 #include "agent/disk.h"
 #include "agent/gpt.h"
 #include "common/cleanup.h"
+
+#define MBR_LDM 0x42
+#define GPT_LDM_DATA "af9b60a0-1431-4f62-bc68-3311714a69ad"
 
 static void free_probe(blkid_probe pr)
 {
@@ -221,4 +225,20 @@ int part_find(const struct agent *a, const char *disk_dev, unsigned int nr, stru
 		return 0;
 	}
 	return -ENOENT;
+}
+
+bool part_table_is_dynamic(const char *disk_dev)
+{
+	CLEANUP(free_probep) blkid_probe pr = blkid_new_probe();
+	CLEANUP_CLOSE int fd = disk_open(disk_dev);
+	blkid_partlist table = fd < 0 ? NULL : read_table(pr, fd);
+
+	for (int i = 0; i < table_size(table); i++) {
+		blkid_partition p = blkid_partlist_get_partition(table, i);
+		const char *guid = p ? blkid_partition_get_type_string(p) : NULL;
+
+		if (p && (guid ? !strcasecmp(guid, GPT_LDM_DATA) : blkid_partition_get_type(p) == MBR_LDM))
+			return true;
+	}
+	return false;
 }

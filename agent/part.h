@@ -31,6 +31,9 @@ void part_list_free(struct part_list *l);
  */
 int part_scan(const struct agent *a, const char *disk_dev, bool details, struct part_list *ret, struct err *err);
 
+/** part_table_is_dynamic() - is it the table of a Windows dynamic disk (LDM)? */
+bool part_table_is_dynamic(const char *disk_dev);
+
 /** part_find() - one partition by number, without details. Return: 0; -ENOENT (no text set) and others. */
 int part_find(const struct agent *a, const char *disk_dev, unsigned int nr, struct part *ret, struct err *err);
 

@@ -13,6 +13,7 @@
 #include "common/io.h"
 
 #define SIGNATURES_MAX 32
+#define EXT_LOG_SIZE_MAX 6	/* blocks of 64 KiB */
 
 static void free_probe(blkid_probe pr)
 {
@@ -57,32 +58,54 @@ static void probe_ambiguous(blkid_probe pr, struct probe *p)
 	}
 }
 
-/* A backup superblock of block group 1 with this size of blocks (0: 1 KiB, 2: 4 KiB)? */
-static bool is_ext_backup(int fd, uint64_t off, uint32_t block_size)
+/* Is there a superblock of ext2, ext3 or ext4, of block group @group, with blocks of 1 << (10 + @log_size) bytes? */
+static bool is_ext_super(int fd, uint64_t off, uint32_t log_size, unsigned int group)
 {
 	uint8_t bytes[1024];
 	struct cur c = cur_of(bytes, sizeof(bytes));
-	uint16_t magic, group;
-	uint32_t log_size;
+	uint16_t magic, own_group;
+	uint32_t size;
 
-	/* block size at 0x18, signature at 0x38, number of the block group at 0x5a */
-	return io_pread_full(fd, bytes, sizeof(bytes), off) == 0 && cur_skip(&c, 0x18) == 0 &&
-	       cur_u32le(&c, &log_size) == 0 && cur_skip(&c, 0x1c) == 0 && cur_u16le(&c, &magic) == 0 &&
-	       cur_skip(&c, 0x20) == 0 && cur_u16le(&c, &group) == 0 && magic == 0xef53 && group == 1 &&
-	       log_size == block_size;
+	/* size of blocks at 0x18, signature at 0x38, number of the block group at 0x5a */
+	return io_pread_full(fd, bytes, sizeof(bytes), off) == 0 && cur_skip(&c, 0x18) == 0 && cur_u32le(&c, &size) == 0 &&
+	       cur_skip(&c, 0x1c) == 0 && cur_u16le(&c, &magic) == 0 && cur_skip(&c, 0x20) == 0 &&
+	       cur_u16le(&c, &own_group) == 0 && magic == 0xef53 && own_group == group && size == log_size;
+}
+
+uint64_t probe_ext_backup(int fd)
+{
+	/* groups that have one also with the feature sparse_super; a group has as many blocks as a block has bits */
+	static const unsigned int groups[] = { 1, 3, 5, 7, 9, 25, 27 };
+
+	for (size_t i = 0; i < sizeof(groups) / sizeof(*groups); i++) {
+		for (uint32_t log_size = 0; log_size <= EXT_LOG_SIZE_MAX; log_size++) {
+			const uint64_t block = UINT64_C(1024) << log_size, first = log_size ? 0 : 1;
+			const uint64_t off = (groups[i] * 8 * block + first) * block;
+
+			if (is_ext_super(fd, off, log_size, groups[i]))
+				return off / 1024;
+		}
+	}
+	return 0;
+}
+
+/* Apple's physical volume header: version and type of the block at 8, "CS" at 88. */
+static bool is_corestorage(int fd)
+{
+	uint8_t bytes[512];
+	struct cur c = cur_of(bytes, sizeof(bytes));
+	uint16_t version, type, magic;
+
+	return io_pread_full(fd, bytes, sizeof(bytes), 0) == 0 && cur_skip(&c, 8) == 0 && cur_u16le(&c, &version) == 0 &&
+	       cur_u16le(&c, &type) == 0 && cur_skip(&c, 76) == 0 && cur_u16be(&c, &magic) == 0 && version == 1 &&
+	       type == 0x10 && magic == 0x4353;
 }
 
 static void probe_backup(int fd, struct probe *p)
 {
-	const char *version = is_ext_backup(fd, UINT64_C(8193) * 1024, 0)   ? FSTYPE_BACKUP_1K :
-			      is_ext_backup(fd, UINT64_C(32768) * 4096, 2) ? FSTYPE_BACKUP_4K :
-									     NULL;
-
-	if (!version)
-		return;
-	strcpy(p->type, "ext4");
-	(void)snprintf(p->version, sizeof(p->version), "%s", version);
-	p->damaged = true;
+	p->backup_kib = probe_ext_backup(fd);
+	if (p->backup_kib)
+		strcpy(p->type, "ext4");
 }
 
 int probe_device(const char *dev, struct probe *ret)
@@ -109,6 +132,8 @@ int probe_device(const char *dev, struct probe *ret)
 		get_all(pr, &p);
 	else if (r < 0)
 		return errno ? -errno : -EIO;
+	else if (is_corestorage(fd))
+		strcpy(p.type, FSTYPE_CORESTORAGE);
 	else
 		probe_backup(fd, &p);
 	*ret = p;

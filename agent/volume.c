@@ -5,6 +5,8 @@
 
 #include "agent/bucket.h"
 #include "agent/disk.h"
+#include "agent/dynamic.h"
+#include "agent/fsmount.h"
 #include "agent/fstype.h"
 #include "agent/request.h"
 #include "common/jsonw.h"
@@ -25,38 +27,57 @@ static void path_field(struct jsonw *w, const char *disk, const char *below)
 	jsonw_key_b64(w, "path", path, (size_t)n);
 }
 
+/* What is to be said about a volume. Return: whether there is anything, in @ret. */
+static bool volume_trouble(const struct agent *a, const struct probe *p, const struct fstype *fs, const char *dev,
+			   char *ret, size_t room)
+{
+	const char *reason = fs ? NULL : fstype_reason(p->type);
+
+	ret[0] = 0;
+	if (reason)
+		(void)snprintf(ret, room, "%s", reason);
+	else if (fs && !fstype_in_kernel(fs->driver))
+		(void)snprintf(ret, room, "the VM's kernel cannot read %s", p->type);
+	else if (fs && !fsmount_allows(a, fs->type))
+		(void)snprintf(ret, room, "%s is not among the allowed types (%s)", fs->type, a->mount.fs_allow);
+	else if (fs && dynamic_piece(dev))
+		(void)snprintf(ret, room, "%s", DYNAMIC_PIECE_TEXT);
+	else if (p->backup_kib)
+		(void)snprintf(ret, room, "damaged: the first superblock is bad, the backup at %llu KiB is used",
+			       (unsigned long long)p->backup_kib);
+	else if (p->ambiguous)
+		(void)snprintf(ret, room, "ambiguous: signatures of %s; --fs-type chooses", p->all);
+	return ret[0];
+}
+
 /* What was found on a volume, and whether it can be opened. */
-static void content_fields(struct jsonw *w, const struct probe *p, const char *disk, const char *below)
+static void content_fields(const struct agent *a, struct jsonw *w, const struct probe *p, const char *dev,
+			   const char *disk, const char *below)
 {
 	const struct fstype *fs = fstype_find_version(p->type, p->version);
-	char text[256];
+	char text[WIRE_MOUNT_MAX + 128];
 
 	text_field(w, "label", p->label);
 	text_field(w, "uuid", p->uuid);
 	if (fs)
 		path_field(w, disk, below);
-	if (fs && !fstype_in_kernel(fs->driver)) {
-		(void)snprintf(text, sizeof(text), "the VM's kernel cannot read %s", p->type);
+	if (volume_trouble(a, p, fs, dev, text, sizeof(text)))
 		jsonw_key_string(w, "error", text);
-	} else if (p->damaged) {
-		jsonw_key_string(w, "error", "damaged: the first superblock is bad, a backup is used");
-	} else if (p->ambiguous) {
-		(void)snprintf(text, sizeof(text), "ambiguous: signatures of %s", p->all);
-		jsonw_key_string(w, "error", text);
-	}
 }
 
-static void raw_volume(struct jsonw *w, const struct agent_disk *d, const struct probe *whole, uint64_t size)
+static void raw_volume(const struct agent *a, struct jsonw *w, const struct agent_disk *d, const struct probe *whole,
+		       uint64_t size)
 {
 	jsonw_object_begin(w);
 	jsonw_key_string(w, "name", "raw");
 	jsonw_key_string(w, "type", whole->type);
 	jsonw_key_u64(w, "size", size);
-	content_fields(w, whole, d->name, "/raw");
+	content_fields(a, w, whole, d->dev, d->name, "/raw");
 	jsonw_object_end(w);
 }
 
-static void part_volume(struct jsonw *w, const struct agent_disk *d, const struct part *part)
+static void part_volume(const struct agent *a, struct jsonw *w, const struct agent_disk *d, bool dynamic,
+			const struct part *part)
 {
 	char name[32], below[40];
 	struct probe p = { 0 };
@@ -75,7 +96,9 @@ static void part_volume(struct jsonw *w, const struct agent_disk *d, const struc
 		err_set(&err, r, "cannot read the partition");
 		jsonw_key_string(w, "error", err.text);
 	} else {
-		content_fields(w, &p, d->name, below);
+		content_fields(a, w, &p, part->dev, d->name, below);
+		if (dynamic && !p.type[0])
+			jsonw_key_string(w, "error", DYNAMIC_PIECE_TEXT);
 	}
 	jsonw_object_end(w);
 }
@@ -83,6 +106,7 @@ static void part_volume(struct jsonw *w, const struct agent_disk *d, const struc
 static int children(struct request *q, struct jsonw *w, const struct agent_disk *d, uint64_t size, struct err *err)
 {
 	CLEANUP_PARTS struct part_list l = { 0 };
+	const bool dynamic = part_table_is_dynamic(d->dev);
 	struct probe whole;
 	int r = part_scan(q->a, d->dev, true, &l, err);
 
@@ -92,15 +116,15 @@ static int children(struct request *q, struct jsonw *w, const struct agent_disk 
 	if (r < 0)
 		return err_set(err, r, "cannot read the disk");
 	if (!l.nr && !whole.type[0])
-		return 0;
+		return err_text(err, -ENODEV, "no partition table and no known file system");
 	jsonw_key(w, "children");
 	jsonw_array_begin(w);
 	/* beside partitions only a file system counts: other signatures may be left over */
 	if (whole.type[0] && (!l.nr || fstype_find(whole.type)))
-		raw_volume(w, d, &whole, size);
+		raw_volume(q->a, w, d, &whole, size);
 	for (size_t i = 0; i < l.nr; i++)
 		if (bucket_shows(&l.v[i], &whole))
-			part_volume(w, d, &l.v[i]);
+			part_volume(q->a, w, d, dynamic, &l.v[i]);
 	jsonw_array_end(w);
 	return 0;
 }

@@ -74,6 +74,16 @@
 #define WIRE_SERIAL_FMT "pluck-%04u"
 #define WIRE_FWCFG_DISKS "opt/org.pluck/disks"
 #define WIRE_FWCFG_DISKS_PATH "/sys/firmware/qemu_fw_cfg/by_name/opt/org.pluck/disks/raw"
+/* How volumes are to be mounted, where the caller has a say: lines "KEY VALUE\n", each key at most once. No item or no line:
+ * nothing was asked for.
+ *   fs-type TYPE           take every volume for this type, whatever its signatures say
+ *   fs-allow TYPE[,TYPE]   mount no other types
+ *   superblock N           ext2, ext3, ext4: the superblock at N KiB
+ *   checkpoint N           nilfs2: the state of this snapshot
+ *   codepage N             FAT: of short names */
+#define WIRE_FWCFG_MOUNT "opt/org.pluck/mount"
+#define WIRE_FWCFG_MOUNT_PATH "/sys/firmware/qemu_fw_cfg/by_name/opt/org.pluck/mount/raw"
+#define WIRE_MOUNT_MAX 1024			/* bytes of it */
 #define WIRE_SERIAL_TOOLS "pluck-tools"		/* the on-demand tools image */
 #define WIRE_DISK_NAME_MAX 255
 #define WIRE_DISK_SUFFIX ".img.fidx"		/* optional behind a disk's name in a path */

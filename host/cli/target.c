@@ -14,6 +14,7 @@
 #include "common/utf8.h"
 #include "host/confine/confine.h"
 #include "host/cli/archive.h"
+#include "host/cli/mount_options.h"
 
 #define NS_DEPTH_MAX 7
 #define NS_MAX 256
@@ -29,6 +30,7 @@ const struct opt target_opts[] = {
 
 const struct opt target_vm_opts[] = {
 	{ OPT("memory", OPT_NUMBER, "MIB", "memory of the VM, if it is started now (default: 128)"), .min = 64, .max = 65536 },
+	MOUNT_OPTIONS,
 	KEY_OPTIONS,
 	{ OPT("require-signature", OPT_BOOL, NULL, "refuse a snapshot whose manifest is not signed with the key") },
 	{ OPT("lock", OPT_TEXT, "auto|require|none", "lock the snapshot against removal while it is read (default: auto)") },
@@ -240,6 +242,10 @@ int target_parse(const struct args *a, size_t *pos, struct target *ret, struct e
 			return r;
 		ret->require_signature = args_flag(a, "require-signature");
 		take_vm_opts(a, &ret->spec);
+		r = mount_options_text(a, &ret->mount, err);
+		if (r < 0)
+			return r;
+		ret->spec.mount = ret->mount;
 	}
 	if (!args_has(a, "disk"))
 		return parse_store(a, pos, ret, err);
@@ -345,6 +351,7 @@ void target_free(struct target *t)
 		snapshot_close(t->snapshot);
 	if (t->store)
 		store_close(t->store);
+	free(t->mount);
 	crypt_key_wipe(&t->key);
 	*t = (struct target){ 0 };
 }

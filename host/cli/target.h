@@ -33,6 +33,7 @@ struct target {
 	struct snapshot *snapshot;
 	const int *out_dir;		/* where the command makes files, borrowed; NULL: nowhere */
 	struct key_options key_options;
+	char *mount;			/* memory behind spec.mount */
 	bool require_signature;
 	struct crypt_key key;		/* wiped by target_free() */
 };

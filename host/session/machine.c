@@ -217,7 +217,7 @@ static int start_vm(struct broker *b, const struct plugs *p, uint32_t mib, struc
 	struct vm_config c = {
 		.lib_dir = b->lib_dir, .memory_mib = mib, .nr_slots = b->disks.nr, .ram_fd = b->m.ram_fd,
 		.vsock_fd = p->qemu[0], .blk_fds = p->qemu + 1, .ticket = b->ticket, .accel = b->m.kvm ? "kvm" : "tcg",
-		.reduced_jail = b->spec->reduced_jail,
+		.reduced_jail = b->spec->reduced_jail, .mount = b->spec->mount,
 	};
 
 	disks_fwcfg(&b->disks, &names);

@@ -42,6 +42,7 @@ struct session_spec {
 	size_t nr_disks;
 	uint32_t memory_mib;	/* 0: default */
 	uint32_t idle_timeout_s;	/* 0: default 600 */
+	const char *mount;	/* text of WIRE_FWCFG_MOUNT; NULL or "": nothing asked. Each has a session of its own */
 	/* What follows is for a session that is started; one that runs stays as it is. */
 	enum session_accel accel;
 	bool reduced_jail;	/* QEMU without namespaces (host/vm/jail.h) */

@@ -35,6 +35,19 @@ static int check_name(const char *name, struct err *err)
 	return 0;
 }
 
+/* The agent parses it; here it must only be text of its form. */
+static int check_mount(const char *text, struct err *err)
+{
+	size_t len = text ? strlen(text) : 0;
+
+	for (size_t i = 0; i < len; i++)
+		if (((unsigned char)text[i] < ' ' && text[i] != '\n') || (unsigned char)text[i] > '~')
+			return err_text(err, -EINVAL, "options for mounts: only printable ASCII");
+	if (len > WIRE_MOUNT_MAX || (len && text[len - 1] != '\n'))
+		return err_text(err, -EINVAL, "options for mounts: too long");
+	return 0;
+}
+
 int spec_check(const struct session_spec *spec, struct err *err)
 {
 	if (!spec->nr_disks)
@@ -55,7 +68,9 @@ int spec_check(const struct session_spec *spec, struct err *err)
 			if (!strcmp(spec->disks[i].name, spec->disks[k].name))
 				return err_text(err, -EINVAL, "two disks are named '%s'", spec->disks[i].name);
 	}
-	return spec->repository && !spec->snapshot ? err_text(err, -EINVAL, "no snapshot") : 0;
+	if (spec->repository && !spec->snapshot)
+		return err_text(err, -EINVAL, "no snapshot");
+	return check_mount(spec->mount, err);
 }
 
 /* A snapshot removed and made again under its name is another one. */
@@ -139,6 +154,8 @@ int spec_hash(const struct session_spec *spec, char ret[static STATE_HASH_LEN + 
 	r = add_disks(&b, spec, err);
 	if (r < 0)
 		return r;
+	if (spec->mount)
+		buf_str(&b, spec->mount);
 	if (buf_ok(&b) < 0 || !EVP_Digest(b.data, b.len, md, NULL, EVP_sha256(), NULL))
 		return err_set(err, -ENOMEM, "session");
 	for (int i = 0; i < STATE_HASH_LEN / 2; i++)
@@ -169,6 +186,19 @@ static void name_disks(const struct session_spec *spec, struct buf *out)
 	}
 }
 
+/* "fs-type ext4\n" becomes " fs-type=ext4". */
+static void add_mount_name(struct buf *b, const char *text)
+{
+	while (text && *text) {
+		const size_t key = strcspn(text, " "), line = strcspn(text, "\n");
+
+		if (key >= line)
+			return;
+		buf_fmt(b, " %.*s=%.*s", (int)key, text, (int)(line - key - 1), text + key + 1);
+		text += line + (text[line] == '\n');
+	}
+}
+
 char *session_name(const struct session_spec *spec)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT;
@@ -183,6 +213,7 @@ char *session_name(const struct session_spec *spec)
 	} else {
 		name_disks(spec, &b);
 	}
+	add_mount_name(&b, spec->mount);
 	return buf_cstr(&b) ? strdup(buf_cstr(&b)) : NULL;
 }
 
@@ -240,11 +271,11 @@ char *spec_to_json(const struct session_spec *spec)
 		(void)json_array_append_new(disks, json_pack("{s:o,s:o,s:o}", "name", bytes(d->name), "file",
 							   bytes(file ? file : d->file), "archive", bytes(d->archive)));
 	}
-	j = json_pack("{s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:I}", "repository", bytes(repo ? repo : spec->repository), "ns",
-		bytes(spec->ns), "snapshot", bytes(spec->snapshot), "disks", disks, "memory",
-		(json_int_t)spec->memory_mib, "idle", (json_int_t)spec->idle_timeout_s, "accel", (json_int_t)spec->accel,
-		"reduced", (json_int_t)spec->reduced_jail, "debug", (json_int_t)spec->debug, "lock",
-		(json_int_t)spec->lock);
+	j = json_pack("{s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:I}", "repository",
+		bytes(repo ? repo : spec->repository), "ns", bytes(spec->ns), "snapshot", bytes(spec->snapshot), "mount",
+		bytes(spec->mount), "disks", disks, "memory", (json_int_t)spec->memory_mib, "idle",
+		(json_int_t)spec->idle_timeout_s, "accel", (json_int_t)spec->accel, "reduced",
+		(json_int_t)spec->reduced_jail, "debug", (json_int_t)spec->debug, "lock", (json_int_t)spec->lock);
 	text = j ? json_dumps(j, JSON_COMPACT) : NULL;
 	json_decref(j);
 	return text;
@@ -271,7 +302,8 @@ static int take_all(struct spec_copy *c, json_t *j, json_t *store)
 		take_number(j, "reduced", &reduced) < 0 || take_number(j, "debug", &debug) < 0 ||
 		take_number(j, "lock", &c->spec.lock) < 0 || c->spec.lock > STORE_LOCK_NONE ||
 		unbytes(j, "repository", store, &c->spec.repository) < 0 || unbytes(j, "ns", store, &c->spec.ns) < 0 ||
-		unbytes(j, "snapshot", store, &c->spec.snapshot) < 0)
+		unbytes(j, "snapshot", store, &c->spec.snapshot) < 0 ||
+		unbytes(j, "mount", store, &c->spec.mount) < 0)
 		return -EBADMSG;
 	c->spec.accel = (enum session_accel)accel;
 	c->spec.reduced_jail = reduced;

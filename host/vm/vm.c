@@ -163,9 +163,21 @@ static int open_image(const char *dir, const char *name, struct err *err)
 	return make_blob(name, data, len, err);
 }
 
+/* A text for the guest's fw_cfg. */
+static int add_text(struct launch *l, const char *item, const char *text, struct err *err)
+{
+	int fd = make_blob(strrchr(item, '/') + 1, text, strlen(text), err);
+
+	if (fd < 0)
+		return fd;
+	arg(l, "-fw_cfg");
+	arg(l, "name=%s,file=/proc/self/fd/%d", item, pass_own(l, fd));
+	return 0;
+}
+
 static int add_files(struct launch *l, const struct vm_config *c, struct err *err)
 {
-	int fd;
+	int fd, r;
 
 	fd = open_image(c->lib_dir, "vmlinux", err);
 	if (fd < 0)
@@ -177,17 +189,12 @@ static int add_files(struct launch *l, const struct vm_config *c, struct err *er
 		return fd;
 	arg(l, "-initrd");
 	arg(l, "/proc/self/fd/%d", pass_own(l, fd));
-	fd = make_blob("ticket", c->ticket, strlen(c->ticket), err);
-	if (fd < 0)
-		return fd;
-	arg(l, "-fw_cfg");
-	arg(l, "name=" WIRE_FWCFG_TICKET ",file=/proc/self/fd/%d", pass_own(l, fd));
-	fd = make_blob("disks", c->disks, strlen(c->disks), err);
-	if (fd < 0)
-		return fd;
-	arg(l, "-fw_cfg");
-	arg(l, "name=" WIRE_FWCFG_DISKS ",file=/proc/self/fd/%d", pass_own(l, fd));
-	return 0;
+	r = add_text(l, WIRE_FWCFG_TICKET, c->ticket, err);
+	if (r == 0)
+		r = add_text(l, WIRE_FWCFG_DISKS, c->disks, err);
+	if (r == 0 && c->mount && *c->mount)
+		r = add_text(l, WIRE_FWCFG_MOUNT, c->mount, err);
+	return r;
 }
 
 static void add_machine(struct launch *l, const struct vm_config *c, bool kvm)

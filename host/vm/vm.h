@@ -23,6 +23,7 @@ struct vm_config {
 	int vsock_fd;		/* vhost-user socket ends for QEMU, borrowed */
 	const int *blk_fds;
 	const char *disks;	/* text of WIRE_FWCFG_DISKS */
+	const char *mount;	/* text of WIRE_FWCFG_MOUNT; NULL: none */
 	const char *ticket;
 	const char *accel;	/* "tcg" or "kvm" */
 	bool reduced_jail;	/* without namespaces (host/vm/jail.h) */
