@@ -83,6 +83,8 @@ def entry_to_json(e, volume):
 def entry_from_json(o):
     e = Entry(base64.b64decode(o["p"]), type=TYPES[o["t"]], uid=o.get("u"), gid=o.get("g"), mtime=o.get("mt"), ino=o.get("ino"),
               sha=o.get("h"), err=o.get("err"))
+    if e.err == "too much data":	# the manifest's reader could have read it, and did not
+        e.err = None
     e.mode = int(o["m"], 8) if "m" in o else None
     e.size = o.get("s") if e.type == "f" else None
     e.links = o.get("n") if e.type != "d" else None
@@ -413,7 +415,7 @@ class KnownDifferences:
     """
 
     def __init__(self, path):
-        self.rules = []
+        self.rules, self.reasons = [], []
         with open(path, encoding="utf-8") as f:
             for line in f:
                 if line.strip() and not line.startswith("#"):
@@ -421,6 +423,7 @@ class KnownDifferences:
                     if len(parts) < 6:
                         raise ValueError("no reason given: " + line)
                     self.rules.append(parts[:4] + [parts[4].replace("\\040", " ")])
+                    self.reasons.append(parts[5].strip())
         self.used = set()
 
     def filter(self, image, volume, view, differences):
@@ -433,3 +436,18 @@ class KnownDifferences:
                 self.used.add(i)
                 return True
         return False
+
+    def unused(self):
+        """Rules that covered nothing and should have: [text]."""
+        return [" ".join(rule) for i, rule in enumerate(self.rules) if i not in self.used and not self.reasons[i].startswith("maybe")]
+
+    def partial(self, image, volume, view):
+        """Exit codes beside 0 that the rules for a view explain: {} or {1}, or {0, 1} where they only may."""
+        codes = set()
+        for rule, reason in zip(self.rules, self.reasons):
+            if all(fnmatch.fnmatchcase(x, p) for x, p in zip((image, volume, view), rule)):
+                if reason.startswith("maybe"):
+                    codes |= {0, 1}
+                elif rule[3] in ("entry", "error"):
+                    codes.add(1)
+        return codes

@@ -8,8 +8,12 @@
 #include <string.h>
 
 #include "agent/auth.h"
+#include "agent/btrfs.h"
+#include "agent/entry.h"
+#include "agent/fsmount.h"
 #include "agent/fstype.h"
 #include "agent/init.h"
+#include "agent/ntfs.h"
 #include "agent/request.h"
 #include "agent/resolve.h"
 #include "common/http.h"
@@ -156,6 +160,122 @@ static void test_auth(void **state)
 	assert_false(auth_check(&a, given, sizeof(given)));
 }
 
+static const struct {
+	const char *in;
+	int want;
+} mount_cases[] = {
+	{ "", 0 },			  { "fs-type ext4\n", 0 },	{ "fs-allow ext4,xfs\nsuperblock 8193\n", 0 },
+	{ "checkpoint 2\ncodepage 850\n", 0 }, { "fs-type ext4", -EBADMSG }, { "fs-type\n", -EBADMSG },
+	{ "fs-type \n", -EBADMSG },	  { "fs-typ ext4\n", -EBADMSG }, { "superblock 0\n", -EBADMSG },
+	{ "superblock -1\n", -EBADMSG },  { "superblock 1x\n", -EBADMSG }, { "superblock 99999999999999999999\n", -EBADMSG },
+	{ "\n", -EBADMSG },		  { "fs-type 12345678901234567890123456789012\n", -EBADMSG },
+};
+
+static void test_mount_options(void **state)
+{
+	struct agent_mount m = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(mount_cases) / sizeof(*mount_cases); i++) {
+		m = (struct agent_mount){ 0 };
+		print_message("%s\n", mount_cases[i].in);
+		assert_int_equal(init_parse_mount(&m, mount_cases[i].in, strlen(mount_cases[i].in)), mount_cases[i].want);
+	}
+	assert_int_equal(init_parse_mount(&m, "a\0b\n", 4), -EBADMSG);
+	m = (struct agent_mount){ 0 };
+	assert_int_equal(init_parse_mount(&m, "fs-allow xfs,ext4\nsuperblock 8193\nfs-type ntfs\n", 47), 0);
+	assert_string_equal(m.fs_type, "ntfs");
+	assert_string_equal(m.fs_allow, "xfs,ext4");
+	assert_int_equal(m.superblock_kib, 8193);
+}
+
+static void test_allow(void **state)
+{
+	struct agent a = { 0 };
+
+	(void)state;
+	assert_true(fsmount_allows(&a, "ext4"));
+	strcpy(a.mount.fs_allow, "xfs,ext4");
+	assert_true(fsmount_allows(&a, "ext4"));
+	assert_true(fsmount_allows(&a, "xfs"));
+	assert_false(fsmount_allows(&a, "ext"));
+	assert_false(fsmount_allows(&a, "ext44"));
+	assert_false(fsmount_allows(&a, "ntfs"));
+	assert_false(fsmount_allows(&a, ""));
+}
+
+/* One that mkfs.btrfs made has this checksum when it has this content: checked by the kernel in filesystems.t. */
+static void test_rename_super(void **state)
+{
+	uint8_t bytes[4096] = { 0 }, fsid[16] = "another file sys", old[16] = "first file syste";
+	struct btrfs_super s;
+
+	(void)state;
+	assert_int_equal(btrfs_parse_super(bytes, &s), -EBADMSG);
+	memcpy(bytes + 0x20, old, 16);
+	memcpy(bytes + 0x40, "_BHRfS_M", 8);
+	assert_int_equal(btrfs_rename_super(bytes, fsid), 0);
+	assert_int_equal(btrfs_parse_super(bytes, &s), 0);
+	assert_memory_equal(s.fsid, fsid, 16);
+	assert_memory_equal(bytes + 0x23b, old, 16);
+	assert_int_equal(bytes[0xbd] & 4, 4);
+	assert_int_equal(btrfs_rename_super(bytes, old), 0);	/* once more: the trees still have their first id */
+	assert_memory_equal(bytes + 0x23b, old, 16);
+	bytes[0xc4] = 2;	/* SHA-256 */
+	assert_int_equal(btrfs_rename_super(bytes, fsid), -EOPNOTSUPP);
+}
+
+static void test_reasons(void **state)
+{
+	(void)state;
+	assert_non_null(fstype_reason("LVM2_member"));
+	assert_non_null(fstype_reason("linux_raid_member"));
+	assert_non_null(fstype_reason("isw_raid_member"));
+	assert_non_null(fstype_reason(FSTYPE_CORESTORAGE));
+	assert_null(fstype_reason("raid_member"));
+	assert_null(fstype_reason("swap"));
+	assert_null(fstype_reason("ext4"));
+}
+
+static void test_link_targets(void **state)
+{
+	static const uint8_t lx[] = "\2\0\0\0/etc/hostname";
+	/* offset 0 and length 28 of the substitute name, offset and length of the print name; "\??\Volume{ab}" in UTF-16 */
+	static const uint8_t mount[] = "\0\0\34\0\0\0\0\0\\\0?\0?\0\\\0V\0o\0l\0u\0m\0e\0{\0a\0b\0}\0";
+	char to[64];
+
+	(void)state;
+	assert_int_equal(ntfs_link_target(0xa000001d, lx, sizeof(lx) - 1, to, sizeof(to)), 13);
+	assert_string_equal(to, "/etc/hostname");
+	assert_int_equal(ntfs_link_target(0xa000001d, lx, 4, to, sizeof(to)), -EUCLEAN);
+	assert_int_equal(ntfs_link_target(0xa000001d, lx, sizeof(lx) - 1, to, 13), -EUCLEAN);
+	assert_int_equal(ntfs_link_target(0xa000001d, lx, sizeof(lx), to, sizeof(to)), -EUCLEAN);
+	assert_int_equal(ntfs_link_target(0xa0000003, mount, 36, to, sizeof(to)), 10);
+	assert_string_equal(to, "Volume{ab}");
+	for (size_t n = 0; n < 36; n++)
+		assert_int_equal(ntfs_link_target(0xa0000003, mount, n, to, sizeof(to)), -EUCLEAN);
+	assert_int_equal(ntfs_link_target(0x80000013, mount, 36, to, sizeof(to)), -EINVAL);
+}
+
+static void test_mtime(void **state)
+{
+	struct statx st = { .stx_mtime = { .tv_sec = -86399, .tv_nsec = (uint32_t)-876543300 } };
+	int64_t s;
+	uint32_t ns;
+
+	(void)state;
+	entry_mtime(&st, &s, &ns);
+	assert_int_equal(s, -86400);
+	assert_int_equal(ns, 123456700);
+	st.stx_mtime.tv_nsec = 999999999;
+	entry_mtime(&st, &s, &ns);
+	assert_int_equal(s, -86399);
+	assert_int_equal(ns, 999999999);
+	st.stx_mtime.tv_nsec = 1000000000;
+	entry_mtime(&st, &s, &ns);
+	assert_int_equal(ns, 0);
+}
+
 static void test_fstypes(void **state)
 {
 	(void)state;
@@ -177,6 +297,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_disks), cmocka_unit_test(test_paths),   cmocka_unit_test(test_queries),
 		cmocka_unit_test(test_auth),  cmocka_unit_test(test_fstypes),
+		cmocka_unit_test(test_mount_options), cmocka_unit_test(test_allow), cmocka_unit_test(test_rename_super),
+		cmocka_unit_test(test_reasons), cmocka_unit_test(test_link_targets), cmocka_unit_test(test_mtime),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

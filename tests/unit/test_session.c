@@ -150,6 +150,10 @@ static void test_hash(void **state)
 	make_file(f2, sizeof(f2), "two", 8192);
 	assert_int_equal(spec_hash(&s, b, &err), 0);
 	assert_string_not_equal(a, b);
+	assert_int_equal(spec_hash(&s, a, &err), 0);
+	s.mount = "fs-type ext4\n";
+	assert_int_equal(spec_hash(&s, b, &err), 0);
+	assert_string_not_equal(a, b);
 	d[0].file = "/nonexistent";
 	assert_int_equal(spec_hash(&s, b, &err), -ENOENT);
 	s.repository = "/nonexistent";
@@ -161,7 +165,8 @@ static void test_spec_json(void **state)
 	CLEANUP(spec_copy_freep) struct spec_copy *c = NULL;
 	CLEANUP_FREE char *text = NULL;
 	struct session_disk d[] = { { "odd \xff\"name\t", "/does/not/\xfe exist", NULL }, { "b", "/dev/null", NULL } };
-	struct session_spec s = { .disks = d, .nr_disks = 2, .memory_mib = 256, .idle_timeout_s = 7 };
+	struct session_spec s = { .disks = d, .nr_disks = 2, .memory_mib = 256, .idle_timeout_s = 7,
+				  .mount = "fs-type ext4\nfs-allow ext4,xfs\n" };
 	struct err err = ERR_INIT;
 	const struct session_spec *got;
 
@@ -177,6 +182,11 @@ static void test_spec_json(void **state)
 	assert_null(got->repository);
 	assert_int_equal(got->memory_mib, 256);
 	assert_int_equal(got->idle_timeout_s, 7);
+	assert_string_equal(got->mount, s.mount);
+	s.mount = "fs-type \x1b\n";
+	assert_int_equal(spec_check(&s, &err), -EINVAL);
+	s.mount = "fs-type ext4";
+	assert_int_equal(spec_check(&s, &err), -EINVAL);
 	/* Cut anywhere it is an error. */
 	for (size_t i = 0; i < strlen(text); i++) {
 		struct spec_copy *none = NULL;
