@@ -10,7 +10,7 @@
 
 bool bucket_shows(const struct part *p, const struct probe *whole)
 {
-	if (p->extended)
+	if (p->extended || p->refused)
 		return false;
 	return p->start || !fstype_find(whole->type);
 }

@@ -53,6 +53,22 @@ static int by_number(const void *x, const void *y)
 	return (a->nr > b->nr) - (a->nr < b->nr);
 }
 
+/* A chain of logical partitions that comes back to itself gives the same ones again under higher numbers. */
+static void drop_repeated(struct part_list *l)
+{
+	size_t to = 0;
+
+	for (size_t i = 0; i < l->nr; i++) {
+		bool again = false;
+
+		for (size_t k = 0; k < to && !again; k++)
+			again = l->v[k].start == l->v[i].start && l->v[k].size == l->v[i].size;
+		if (!again)
+			l->v[to++] = l->v[i];
+	}
+	l->nr = to;
+}
+
 /* What the kernel knows. */
 static int scan_sysfs(const char *disk_dev, struct part_list *ret)
 {
@@ -72,6 +88,7 @@ static int scan_sysfs(const char *disk_dev, struct part_list *ret)
 			ret->nr++;
 	}
 	qsort(ret->v, ret->nr, sizeof(*ret->v), by_number);
+	drop_repeated(ret);
 	return 0;
 }
 
@@ -150,6 +167,34 @@ static void add_details(struct part_list *l, blkid_partlist table)
 	}
 }
 
+static bool has_number(const struct part_list *l, unsigned int nr)
+{
+	for (size_t i = 0; i < l->nr; i++)
+		if (l->v[i].nr == nr)
+			return true;
+	return false;
+}
+
+/* Entries of the table that the kernel did not take. */
+static void add_refused(struct part_list *l, blkid_partlist table)
+{
+	const int n = table_size(table);
+
+	for (int i = 0; i < n && l->nr < PART_MAX; i++) {
+		blkid_partition p = blkid_partlist_get_partition(table, i);
+		const int nr = p ? blkid_partition_get_partno(p) : 0;
+		struct part part = { .nr = (unsigned int)nr, .refused = true };
+
+		if (nr <= 0 || has_number(l, (unsigned int)nr) || blkid_partition_is_extended(p) ||
+		    blkid_partition_get_size(p) <= 0 || blkid_partition_get_type(p) == MBR_LDM)
+			continue;
+		part.start = (uint64_t)blkid_partition_get_start(p) * 512;
+		part.size = (uint64_t)blkid_partition_get_size(p) * 512;
+		l->v[l->nr++] = part;
+	}
+	qsort(l->v, l->nr, sizeof(*l->v), by_number);
+}
+
 static bool has_table(int fd, blkid_partlist table)
 {
 	struct gpt_part v[1];
@@ -203,6 +248,8 @@ int part_scan(const struct agent *a, const char *disk_dev, bool details, struct 
 			r = scan_harder(a, disk_dev, fd, table, &l, err);
 		if (r < 0)
 			return r;
+		if (table && l.nr)
+			add_refused(&l, table);
 		if (table)
 			add_details(&l, table);
 	}

@@ -14,6 +14,7 @@ struct part {
 	uint64_t start, size;	/* bytes */
 	char dev[AGENT_DEV_MAX];
 	bool extended;		/* only a container of logical partitions */
+	bool refused;		/* stands in the table, but overlaps others or lies elsewhere: no device */
 	char uuid[40], name[256];	/* from the table; empty if not known */
 };
 
@@ -27,7 +28,7 @@ void part_list_free(struct part_list *l);
 
 /**
  * part_scan() - the partitions of a disk
- * @details: also names and UUIDs (reads the table itself)
+ * @details: also names and UUIDs, and entries that were refused (reads the table itself)
  */
 int part_scan(const struct agent *a, const char *disk_dev, bool details, struct part_list *ret, struct err *err);
 

@@ -103,6 +103,21 @@ static void part_volume(const struct agent *a, struct jsonw *w, const struct age
 	jsonw_object_end(w);
 }
 
+static void refused_part(struct jsonw *w, const struct part *part)
+{
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "part/%u", part->nr);
+	jsonw_object_begin(w);
+	jsonw_key_string(w, "name", name);
+	jsonw_key_string(w, "type", "part");
+	jsonw_key_u64(w, "size", part->size);
+	text_field(w, "part-uuid", part->uuid);
+	text_field(w, "part-name", part->name);
+	jsonw_key_string(w, "error", "left out: it repeats or overlaps another partition, or lies beyond the disk's end");
+	jsonw_object_end(w);
+}
+
 static int children(struct request *q, struct jsonw *w, const struct agent_disk *d, uint64_t size, struct err *err)
 {
 	CLEANUP_PARTS struct part_list l = { 0 };
@@ -123,7 +138,9 @@ static int children(struct request *q, struct jsonw *w, const struct agent_disk 
 	if (whole.type[0] && (!l.nr || fstype_find(whole.type)))
 		raw_volume(q->a, w, d, &whole, size);
 	for (size_t i = 0; i < l.nr; i++)
-		if (bucket_shows(&l.v[i], &whole))
+		if (l.v[i].refused)
+			refused_part(w, &l.v[i]);
+		else if (bucket_shows(&l.v[i], &whole))
 			part_volume(q->a, w, d, dynamic, &l.v[i]);
 	jsonw_array_end(w);
 	return 0;
