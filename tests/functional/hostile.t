@@ -18,7 +18,7 @@ from program import SANITIZED, Pluck, Scratch, binary, wait_gone
 from tap import TOP, Tap
 
 MEMORY = 320 << 20		# address space of a command
-SECONDS = 60
+SECONDS = 300		# against a hang; ten thousand directories beneath each other take a minute on a busy machine
 M64 = (1 << 64) - 1
 
 # -- XXH64, as the trailer wants it
@@ -379,7 +379,7 @@ def check_extract(tap, pluck, scratch, disk, case, path, codes, allowed):
         f.write("secret")
     before = checksum(os.path.join(area, "canary")), sorted(os.listdir(area))
     target = os.path.join(area, "target")
-    r = pluck.run("extract", *disk, "sda/raw/" + path, target, preexec_fn=limited, timeout=SECONDS * 2)
+    r = pluck.run("extract", *disk, "sda/raw/" + path, target, preexec_fn=limited, timeout=SECONDS + 60)
     why = check(tap, case, r, codes)
     if (checksum(os.path.join(area, "canary")), sorted(os.listdir(area))) != before or os.path.lexists("/tmp/pluck-evil"):
         why.append("something outside the target changed")
@@ -393,7 +393,7 @@ def check_extract(tap, pluck, scratch, disk, case, path, codes, allowed):
 
 def check_tar(tap, pluck, scratch, disk, case, path, codes):
     with open(scratch.join("out.tar"), "wb") as out:
-        r = pluck.run("extract", *disk, "--format", "tar", "sda/raw/" + path, "-", preexec_fn=limited, timeout=SECONDS * 2, stdout=out)
+        r = pluck.run("extract", *disk, "--format", "tar", "sda/raw/" + path, "-", preexec_fn=limited, timeout=SECONDS + 60, stdout=out)
     why = check(tap, case, r, codes)
     with open(scratch.join("out.tar"), "rb") as f:
         data = f.read()
