@@ -4,18 +4,22 @@
 import base64
 import json
 import os
+import re
 import socket
 import struct
 import sys
 import time
 import urllib.parse
 
+import jsonschema
+import yaml
+
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import images
 from images import MIB
 from program import Pluck, Scratch
-from tap import Tap
+from tap import TOP, Tap
 
 MAGIC = 0x32434C50	# of the control protocol, host/session/control.h
 TEXT = bytes(range(256)) * 4000
@@ -132,6 +136,56 @@ def check_ticket(tap, agent):
     tap.ok(code == 401 and data == b"authentication failed" and time.monotonic() - begin > 2.5, "a wrong ticket is refused, late", code, data)
 
 
+def load_openapi():
+    """The description, its objects closed: what an answer has beyond it is a difference."""
+    with open(os.path.join(TOP, "docs/openapi.yaml"), encoding="utf-8") as f:
+        spec = yaml.safe_load(f)
+    todo = [spec]
+    while todo:
+        o = todo.pop()
+        todo += o.values() if isinstance(o, dict) else o if isinstance(o, list) else []
+        if isinstance(o, dict) and o.get("type") == "object" and "properties" in o:
+            o["additionalProperties"] = False
+    return spec
+
+
+def differences(spec, path, media, value):
+    schema = spec["paths"][path]["get"]["responses"]["200"]["content"][media]["schema"]
+    return [e.message for e in jsonschema.Draft4Validator(dict(schema, components=spec["components"])).iter_errors(value)]
+
+
+def check_openapi(tap, agent):
+    """docs/openapi.yaml against the agent: its requests, their parameters, and the shape of answers."""
+    spec = load_openapi()
+    with open(os.path.join(TOP, "agent/api.c"), encoding="utf-8") as f:
+        routes = set(re.findall(r'WIRE_API "(/[a-z]+)"', f.read()))
+    tap.equal(set(spec["paths"]), routes, "the description has every request that the agent knows")
+    known = {}
+    for path, item in spec["paths"].items():
+        listed = item["get"].get("parameters", [])
+        known[path] = {p["$ref"].rsplit("/", 1)[1] if "$ref" in p else p["name"] for p in listed}
+    wrong = []
+    for path, names in known.items():
+        for name in set.union(*known.values()) | {"bogus"}:
+            # a second, unknown one: none of these requests is carried out
+            _, _, data, _ = agent.get("%s?%s=1&zzz=1" % (path[1:], name))
+            refused = b"'%s' is not known here" % name.encode() in data
+            if refused == (name in names) or b"is not known here" not in data:
+                wrong.append((path, name, data))
+    tap.ok(not wrong, "and their parameters, no more and no less", *wrong)
+
+    answers = [("/status", "application/json", agent.get("status")), ("/disks", "application/json", agent.get("disks")),
+               ("/list", "application/json", agent.get("list", b"a/raw/etc")), ("/stat", "application/json", agent.get("stat", b"a/raw/etc/bytes")),
+               ("/stat", "application/json", agent.get("stat", b"a/raw/etc/link")), ("/map", "application/json", agent.get("map", b"a/raw/etc/holes"))]
+    for path, media, (status, head, data, _) in answers:
+        tap.equal((status, head.get("content-type"), differences(spec, path, media, json.loads(data))), (200, media, []),
+                  "an answer to %s is as described" % path)
+    _, head, data, _ = agent.get("list", b"a/raw", ext=1, recursive=1)
+    lines = [json.loads(s) for s in data.splitlines()]
+    tap.equal((head.get("content-type"), [d for o in lines for d in differences(spec, "/list", "application/jsonl", o)]), ("application/jsonl", []),
+              "and so is every line of a listing", len(lines))
+
+
 def main():
     with Tap() as tap, Scratch() as scratch, Pluck(scratch) as pluck:
         top = scratch.new_dir("tree")
@@ -148,6 +202,7 @@ def main():
         check_plain(tap, agent)
         check_lists(tap, agent)
         check_others(tap, agent)
+        check_openapi(tap, agent)
         check_ticket(tap, agent)
         agent.close()
 
