@@ -3,10 +3,11 @@
 #define HOST_SOURCE_CHUNKS_H
 
 /*
- * A byte stream that lies in chunks of varying length: what a dynamic index describes. Nothing is kept or read ahead
+ * A byte stream that lies in chunks of varying length: what an index describes. Nothing is kept or read ahead
  * here; who reads it decides about that.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,10 @@ struct chunks_ops {
 	 */
 	int (*load)(struct chunks *c, size_t i, void *p, struct err *err);
 	void (*close)(struct chunks *c);
+	/** is_zero() - is chunk @i known to be all zeros without reading? May be NULL: never. Thread safe. */
+	bool (*is_zero)(struct chunks *c, size_t i);
+	/** digest() - 32 bytes that name the contents of chunk @i, borrowed; NULL: chunks have no such name */
+	const uint8_t *(*digest)(const struct chunks *c, size_t i);
 };
 
 struct chunks {
@@ -52,6 +57,17 @@ static inline size_t chunks_len(struct chunks *c, size_t i)
 static inline int chunks_load(struct chunks *c, size_t i, void *p, struct err *err)
 {
 	return c->ops->load(c, i, p, err);
+}
+
+static inline bool chunks_is_zero(struct chunks *c, size_t i)
+{
+	return c->ops->is_zero && c->ops->is_zero(c, i);
+}
+
+/* Contents with the same digest are the same, if both come from indexes that were made without a key or with the same. */
+static inline const uint8_t *chunks_digest(const struct chunks *c, size_t i)
+{
+	return c->ops->digest ? c->ops->digest(c, i) : NULL;
 }
 
 static inline void chunks_close(struct chunks *c)

@@ -438,7 +438,7 @@ static void fake_close(struct chunks *c)
 
 static struct source *fake_stream(struct fake_chunks *f, size_t cache)
 {
-	static const struct chunks_ops ops = { fake_find, fake_start, fake_load, fake_close };
+	static const struct chunks_ops ops = { .find = fake_find, .start = fake_start, .load = fake_load, .close = fake_close };
 	struct source *s;
 
 	*f = (struct fake_chunks){ .c = { &ops, 10 * NR_CHUNKS, NR_CHUNKS }, .bad = SIZE_MAX };

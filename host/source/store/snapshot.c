@@ -14,6 +14,7 @@
 #include "host/source/store/priv.h"
 
 CLEANUP_DEFINE(struct snapshot *, snapshot_close)
+CLEANUP_DEFINE(struct manifest *, manifest_free)
 
 void snapshot_close(struct snapshot *sn)
 {
@@ -161,6 +162,17 @@ static int check_blob(const struct store_file *f, const struct buf *file, struct
 	return 0;
 }
 
+/* The manifest as it is now: notes and the result of a verification may have changed since the snapshot was opened. */
+static int read_manifest_text(struct snapshot *sn, const struct buf *file, struct buf *out, struct err *err)
+{
+	CLEANUP(manifest_freep) struct manifest *m = NULL;
+	int r = manifest_decode(file->data, file->len, &m, err);
+
+	if (r == 0)
+		r = manifest_check_name(m, &sn->name, err);
+	return r < 0 ? r : blob_decode(file->data, file->len, NULL, BLOB_MANIFEST_MAX, out, err);
+}
+
 int snapshot_read_blob(struct snapshot *sn, const char *name, struct buf *out, struct err *err)
 {
 	CLEANUP_BUF struct buf file = { .limit = BLOB_FILE_MAX + 1 };
@@ -169,13 +181,17 @@ int snapshot_read_blob(struct snapshot *sn, const char *name, struct buf *out, s
 
 	if (names_file_kind(name, strlen(name)) != NAMES_BLOB)
 		return err_text(err, -EINVAL, "not the name of a blob");
-	if (!f && strcmp(name, "client.log.blob"))
+	if (!f && strcmp(name, "client.log.blob") && strcmp(name, MANIFEST_NAME))
 		return err_text(err, -ENOENT, "file '%s' is not in the manifest", name);
 	r = chunk_read_file(sn->fd, name, BLOB_FILE_MAX, &file, err);
+	if (r == -ENOENT && !f)
+		return err_text(err, -ENOENT, "the snapshot has no file '%s'", name);
 	if (r == 0 && f)
 		r = check_blob(f, &file, err);
 	if (r < 0)
 		return r;
-	r = blob_decode(file.data, file.len, sn->has_key ? &sn->key : NULL, BLOB_CHUNK_MAX, out, err);
+	if (!strcmp(name, MANIFEST_NAME))
+		return read_manifest_text(sn, &file, out, err);
+	r = blob_decode(file.data, file.len, sn->has_key ? &sn->key : NULL, STORE_BLOB_MAX, out, err);
 	return r < 0 ? err_ctx(err, r, "file '%s'", name) : 0;
 }

@@ -11,6 +11,8 @@
 #include "common/err.h"
 #include "host/source/source.h"
 
+#define STORE_BLOB_MAX ((size_t)128 << 20)	/* contents of a small file */
+
 struct buf;
 struct chunks;
 struct crypt_key;
@@ -102,11 +104,14 @@ int snapshot_open_image(struct snapshot *sn, const char *file, struct source **r
  */
 int snapshot_open_archive(struct snapshot *sn, const char *file, struct chunks **ret, struct err *err);
 
+/** snapshot_open_chunks() - the same of any index, also that of an image. */
+int snapshot_open_chunks(struct snapshot *sn, const char *file, struct chunks **ret, struct err *err);
+
 /**
  * snapshot_read_blob() - contents of a ".blob" file
  * @file: stored name. Size and checksum are checked against the manifest, and that it is encrypted if and only if the
- * manifest says so ("client.log.blob" is in no manifest and is read as it is).
- * @out: emptied first
+ * manifest says so. "client.log.blob" is in no manifest and is read as it is; "index.json.blob" is the manifest's text.
+ * @out: emptied first; its limit must allow the contents, at most STORE_BLOB_MAX bytes
  * Return: 0; -ENOENT; -EBADMSG; -ENOKEY.
  */
 int snapshot_read_blob(struct snapshot *sn, const char *file, struct buf *out, struct err *err);
