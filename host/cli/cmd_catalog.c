@@ -169,8 +169,6 @@ static int run(const struct args *a)
 
 	if (strcmp(a->pos[0], "dump"))
 		return cli_usage(a->cmd, "unknown action '%s', there is: dump", a->pos[0]);
-	if (args_has(a, "disk"))
-		return cli_usage(a->cmd, "a disk has no catalog");
 	r = target_parse(a, &pos, &t, &err);
 	if (r == 0)
 		r = dump(&t, &d, &err);
@@ -189,7 +187,7 @@ const struct command cmd_catalog = {
 	.usage = "dump SNAPSHOT",
 	.help = "print the catalog of a snapshot's file archives",
 	.more = "Snapshots with split archives have no catalog; 'list' reads the archives themselves.",
-	.opts = { target_opts, target_vm_opts },
+	.opts = { target_store_opts, target_snapshot_opts },
 	.min_pos = 2,
 	.max_pos = 2,
 	.run = run,

@@ -21,9 +21,29 @@
 
 #define ID_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
+#define STORE_OPTIONS                                                                                                  \
+	{ OPT("repository", OPT_TEXT, "DIR", "the datastore (default: PBS_REPOSITORY)") },                             \
+	{ OPT("ns", OPT_TEXT, "NAMESPACE", "namespace in the datastore (default: the root)") }
+
+#define SNAPSHOT_OPTIONS                                                                                               \
+	KEY_OPTIONS,                                                                                                   \
+	{ OPT("require-signature", OPT_BOOL, NULL, "refuse a snapshot whose manifest is not signed with the key") },   \
+	{ OPT("lock", OPT_TEXT, "auto|require|none",                                                                   \
+	      "lock the snapshot against removal while it is read (default: auto)") },                                 \
+	{ OPT("log-level", OPT_TEXT, "err|warn|info|debug", "what is said on standard error (default: info)") }
+
+const struct opt target_store_opts[] = {
+	STORE_OPTIONS,
+	OPT_END,
+};
+
+const struct opt target_snapshot_opts[] = {
+	SNAPSHOT_OPTIONS,
+	OPT_END,
+};
+
 const struct opt target_opts[] = {
-	{ OPT("repository", OPT_TEXT, "DIR", "the datastore (default: PBS_REPOSITORY)") },
-	{ OPT("ns", OPT_TEXT, "NAMESPACE", "namespace in the datastore (default: the root)") },
+	STORE_OPTIONS,
 	{ OPT("disk", OPT_LIST, "[NAME=]FILE", "a raw disk image instead of a snapshot") },
 	OPT_END,
 };
@@ -31,12 +51,9 @@ const struct opt target_opts[] = {
 const struct opt target_vm_opts[] = {
 	{ OPT("memory", OPT_NUMBER, "MIB", "memory of the VM, if it is started now (default: 128)"), .min = 64, .max = 65536 },
 	MOUNT_OPTIONS,
-	KEY_OPTIONS,
-	{ OPT("require-signature", OPT_BOOL, NULL, "refuse a snapshot whose manifest is not signed with the key") },
-	{ OPT("lock", OPT_TEXT, "auto|require|none", "lock the snapshot against removal while it is read (default: auto)") },
+	SNAPSHOT_OPTIONS,
 	{ OPT("jail", OPT_TEXT, "auto|strict|reduced", "around QEMU (default: auto, which is strict)") },
 	{ OPT("accel", OPT_TEXT, "auto|kvm|tcg", "how the VM's processor is made (default: PLUCK_ACCEL, else auto)") },
-	{ OPT("log-level", OPT_TEXT, "err|warn|info|debug", "what is said on standard error (default: info)") },
 	{ OPT("idle-timeout", OPT_NUMBER, "SECONDS",
 	      "the VM ends after so long without use (default: 600)"), .min = 1, .max = 604800 },
 	OPT_END,
@@ -209,25 +226,29 @@ static bool is_word(const struct args *a, const char *name, const char *word)
 	return s && !strcasecmp(s, word);
 }
 
-static void take_vm_opts(const struct args *a, struct session_spec *ret)
+static void take_snapshot_opts(const struct args *a, struct session_spec *ret)
 {
 	static const char *const levels[] = { "err", "warn", "info", "debug" };
 
-	ret->memory_mib = (uint32_t)args_number(a, "memory", 0);
-	ret->idle_timeout_s = (uint32_t)args_number(a, "idle-timeout", 0);
-	ret->reduced_jail = is_word(a, "jail", "reduced");
 	if (is_word(a, "lock", "require"))
 		ret->lock = STORE_LOCK_REQUIRE;
 	else if (is_word(a, "lock", "none"))
 		ret->lock = STORE_LOCK_NONE;
-	if (is_word(a, "accel", "kvm"))
-		ret->accel = SESSION_ACCEL_KVM;
-	else if (is_word(a, "accel", "tcg"))
-		ret->accel = SESSION_ACCEL_TCG;
 	for (size_t i = 0; i < sizeof(levels) / sizeof(*levels); i++)
 		if (is_word(a, "log-level", levels[i]))
 			log_set_level((enum log_level)i);
 	ret->debug = is_word(a, "log-level", "debug");
+}
+
+static void take_vm_opts(const struct args *a, struct session_spec *ret)
+{
+	ret->memory_mib = (uint32_t)args_number(a, "memory", 0);
+	ret->idle_timeout_s = (uint32_t)args_number(a, "idle-timeout", 0);
+	ret->reduced_jail = is_word(a, "jail", "reduced");
+	if (is_word(a, "accel", "kvm"))
+		ret->accel = SESSION_ACCEL_KVM;
+	else if (is_word(a, "accel", "tcg"))
+		ret->accel = SESSION_ACCEL_TCG;
 }
 
 int target_parse(const struct args *a, size_t *pos, struct target *ret, struct err *err)
@@ -236,18 +257,21 @@ int target_parse(const struct args *a, size_t *pos, struct target *ret, struct e
 	int r = 0;
 
 	*ret = (struct target){ .key_options.fd = -1 };
-	if (command_opt(a->cmd, "memory", 6)) {
+	if (command_opt(a->cmd, "keyfile", 7)) {
 		r = key_options_parse(a, &ret->key_options, err);
 		if (r < 0)
 			return r;
 		ret->require_signature = args_flag(a, "require-signature");
+		take_snapshot_opts(a, &ret->spec);
+	}
+	if (command_opt(a->cmd, "memory", 6)) {
 		take_vm_opts(a, &ret->spec);
 		r = mount_options_text(a, &ret->mount, err);
 		if (r < 0)
 			return r;
 		ret->spec.mount = ret->mount;
 	}
-	if (!args_has(a, "disk"))
+	if (!command_opt(a->cmd, "disk", 4) || !args_has(a, "disk"))
 		return parse_store(a, pos, ret, err);
 	if (args_has(a, "repository") || args_has(a, "ns"))
 		return err_text(err, -EINVAL, "--disk takes the place of a snapshot: not together with --repository or --ns");

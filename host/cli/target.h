@@ -21,8 +21,10 @@
 #include "host/session/session.h"
 #include "host/source/store/store.h"
 
-/* --repository --ns --disk; and what only commands need that open it: the key, --memory --idle-timeout. */
+/* --repository --ns --disk; and what only commands need that open it: the key, --lock, --memory --idle-timeout. */
 extern const struct opt target_opts[], target_vm_opts[], target_base64_opts[];
+/* The same for commands that need no VM: --repository --ns; the key, --lock. */
+extern const struct opt target_store_opts[], target_snapshot_opts[];
 
 struct target {
 	struct session_spec spec;	/* disks of a store: only after target_open() */

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import random
 import stat
 import subprocess
 import sys
@@ -15,43 +14,11 @@ import tarfile
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import pxar_store as P
-from program import SANITIZED, Pluck, Scratch
+from program import LIMITED, Pluck, Scratch
 from tap import Tap, test_data
 
-DIR, FILE, LINK = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o640, stat.S_IFLNK | 0o777
-BIG = random.Random(7).randbytes(300000)
-
-
-def make_tree():
-    return [
-        P.Node(b"", DIR, mtime=(1600000000, 1)),
-        P.Node(b"big", FILE, BIG, mtime=(-1, 750000000)),
-        P.Node(b"dir", stat.S_IFDIR | 0o750, mtime=(1500000000, 999999999)),
-        P.Node(b"a", FILE, b"contents of a", xattrs={b"user.k": b"v\0w"}),
-        P.Node(b"b", FILE, link=b"dir/a"),
-        P.Node(b"sub", DIR), P.Node(b"deep", FILE, b"deep"), P.Node(b"up", FILE, link=b"dir/a"), None,
-        P.Node(b"sym", LINK, target=b"../nowhere"),
-        None,
-        P.Node(b"empty", DIR), None,
-        P.Node(b"hard", FILE, link=b"dir/a"),
-        P.Node(b"hard2", FILE, link=b"dir/a"),
-        P.Node(b"n\xffame\n", FILE, b"odd"),
-        P.Node(b"pipe", stat.S_IFIFO | 0o600),
-        None,
-    ]
-
-
-def paths_of(tree):
-    """{path: node} without the root."""
-    found, path = {}, []
-    for node in tree[1:]:
-        if node is None:
-            path = path[:-1]
-            continue
-        found[b"/".join(path + [node.name])] = node
-        if stat.S_ISDIR(node.mode):
-            path = path + [node.name]
-    return found
+DIR, FILE, LINK, BIG = P.DIR, P.FILE, P.LINK, P.BIG
+make_tree, paths_of, check_tree = P.sample_tree, P.paths_of, P.check_tree
 
 
 def make_store(scratch):
@@ -121,36 +88,6 @@ def check_stat(tap, pluck, source):
         tap.ok(o["type"] == "h" and o["size"] == 13 and b64(o["target"]) == b"dir/a", "%s: stat of a hard link" % archive, o)
         o = pluck.json("stat", *source, archive, "--output-format", "json")
         tap.ok(o["type"] == "d" and o["mtime"] == 1600000000, "%s: stat of the root" % archive, o)
-
-
-def check_tree(tap, what, r, top, want, root=None):
-    """@want: {path below top: node}; a hard link's node has .link as a path below top."""
-    bad, inodes = [], {}
-    seen = {os.path.relpath(os.path.join(d, n), os.fsencode(top)) for d, dirs, files in os.walk(os.fsencode(top)) for n in dirs + files}
-    for path, node in want.items():
-        try:
-            st = os.lstat(os.path.join(os.fsencode(top), path))
-        except FileNotFoundError:
-            bad.append((path, "missing"))
-            continue
-        inodes[path] = st.st_ino
-        of = want.get(node.link, node) if node.link is not None else node
-        if node.link is not None and node.link in want and inodes.get(node.link) != st.st_ino:
-            bad.append((path, "not linked"))
-        if node.link is not None and node.link not in want:
-            continue
-        if (stat.S_IFMT(st.st_mode), st.st_mtime_ns) != (stat.S_IFMT(of.mode), of.mtime[0] * 10**9 + of.mtime[1]):
-            bad.append((path, oct(st.st_mode), st.st_mtime_ns))
-        if not stat.S_ISLNK(of.mode) and stat.S_IMODE(st.st_mode) != stat.S_IMODE(of.mode):
-            bad.append((path, oct(st.st_mode)))
-        full = os.path.join(os.fsencode(top), path)
-        if stat.S_ISREG(of.mode) and open(full, "rb").read() != of.data:
-            bad.append((path, "contents"))
-        if stat.S_ISLNK(of.mode) and os.readlink(full) != of.target:
-            bad.append((path, "target"))
-    if root is not None and os.stat(top).st_mtime_ns != root.mtime[0] * 10**9 + root.mtime[1]:
-        bad.append(("the target itself", os.stat(top).st_mtime_ns))
-    tap.ok(r.code == 0 and not bad and seen == set(want), what, r, *bad, *(seen ^ set(want)))
 
 
 def check_extract(tap, pluck, source, scratch):
@@ -320,8 +257,7 @@ def check_contents(tap, pluck, scratch, golden, store):
         tap.ok(r.code in (0, 1) and not bad, "%s of %s: contents of every file" % (archive, snap), r, *bad[:5])
 
 
-LIMIT = [] if SANITIZED else ["prlimit", "--as=2147483648"]
-with Tap() as tap, Scratch() as scratch, Pluck(scratch, prefix=LIMIT) as pluck:
+with Tap() as tap, Scratch() as scratch, Pluck(scratch, prefix=LIMITED) as pluck:
     where, name, _, _ = make_store(scratch)
     main = ["--repository", where, name]
     check_listing(tap, pluck, main)

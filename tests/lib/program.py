@@ -21,6 +21,8 @@ def binary():
 
 # Built with address sanitizer: no limits on address space, no filters of our own, no preloaded libraries.
 SANITIZED = "/san/" in os.path.realpath(binary())
+# Words before a command that must do with 2 GiB of address space.
+LIMITED = [] if SANITIZED else ["prlimit", "--as=2147483648"]
 
 
 class Result:

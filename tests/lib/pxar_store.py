@@ -8,6 +8,7 @@ A tree is a list of Node in archive order, the root first, the end of each direc
 import hashlib
 import json
 import os
+import random
 import stat
 import struct
 import zlib
@@ -170,6 +171,72 @@ def catalog(archives):
     return bytes(out) + struct.pack("<Q", pos)
 
 
+DIR, FILE, LINK = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o640, stat.S_IFLNK | 0o777
+BIG = random.Random(7).randbytes(300000)
+
+
+def sample_tree():
+    return [
+        Node(b"", DIR, mtime=(1600000000, 1)),
+        Node(b"big", FILE, BIG, mtime=(-1, 750000000)),
+        Node(b"dir", stat.S_IFDIR | 0o750, mtime=(1500000000, 999999999)),
+        Node(b"a", FILE, b"contents of a", xattrs={b"user.k": b"v\0w"}),
+        Node(b"b", FILE, link=b"dir/a"),
+        Node(b"sub", DIR), Node(b"deep", FILE, b"deep"), Node(b"up", FILE, link=b"dir/a"), None,
+        Node(b"sym", LINK, target=b"../nowhere"),
+        None,
+        Node(b"empty", DIR), None,
+        Node(b"hard", FILE, link=b"dir/a"),
+        Node(b"hard2", FILE, link=b"dir/a"),
+        Node(b"n\xffame\n", FILE, b"odd"),
+        Node(b"pipe", stat.S_IFIFO | 0o600),
+        None,
+    ]
+
+
+def paths_of(tree):
+    """{path: node} without the root."""
+    found, path = {}, []
+    for node in tree[1:]:
+        if node is None:
+            path = path[:-1]
+            continue
+        found[b"/".join(path + [node.name])] = node
+        if stat.S_ISDIR(node.mode):
+            path = path + [node.name]
+    return found
+
+
+def check_tree(tap, what, r, top, want, root=None):
+    """@want: {path below top: node}; a hard link's node has .link as a path below top."""
+    bad, inodes = [], {}
+    seen = {os.path.relpath(os.path.join(d, n), os.fsencode(top)) for d, dirs, files in os.walk(os.fsencode(top)) for n in dirs + files}
+    for path, node in want.items():
+        try:
+            st = os.lstat(os.path.join(os.fsencode(top), path))
+        except FileNotFoundError:
+            bad.append((path, "missing"))
+            continue
+        inodes[path] = st.st_ino
+        of = want.get(node.link, node) if node.link is not None else node
+        if node.link is not None and node.link in want and inodes.get(node.link) != st.st_ino:
+            bad.append((path, "not linked"))
+        if node.link is not None and node.link not in want:
+            continue
+        if (stat.S_IFMT(st.st_mode), st.st_mtime_ns) != (stat.S_IFMT(of.mode), of.mtime[0] * 10**9 + of.mtime[1]):
+            bad.append((path, oct(st.st_mode), st.st_mtime_ns))
+        if not stat.S_ISLNK(of.mode) and stat.S_IMODE(st.st_mode) != stat.S_IMODE(of.mode):
+            bad.append((path, oct(st.st_mode)))
+        full = os.path.join(os.fsencode(top), path)
+        if stat.S_ISREG(of.mode) and open(full, "rb").read() != of.data:
+            bad.append((path, "contents"))
+        if stat.S_ISLNK(of.mode) and os.readlink(full) != of.target:
+            bad.append((path, "target"))
+    if root is not None and os.stat(top).st_mtime_ns != root.mtime[0] * 10**9 + root.mtime[1]:
+        bad.append(("the target itself", os.stat(top).st_mtime_ns))
+    tap.ok(r.code == 0 and not bad and seen == set(want), what, r, *bad, *(seen ^ set(want)))
+
+
 def make_store(path):
     """An empty store; chunk directories come with their chunks."""
     os.makedirs(os.path.join(path, ".chunks"))
@@ -182,6 +249,10 @@ def write_blob(path, data):
         f.write(bytes.fromhex("42ab3807be8370a1") + struct.pack("<I", zlib.crc32(data)) + data)
 
 
+def chunk_path(store, digest):
+    return os.path.join(store, ".chunks", digest[:4], digest)
+
+
 class Snapshot:
     """Adds files to a snapshot directory of an existing store; finish() writes the manifest."""
 
@@ -192,25 +263,46 @@ class Snapshot:
         os.makedirs(self.dir)
         self.files, self.chunks = [], {}
 
+    def add_chunk(self, piece):
+        digest = hashlib.sha256(piece).hexdigest()
+        path = chunk_path(self.store, digest)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write_blob(path, piece)
+        return digest
+
     def add_stream(self, name, data, chunk=4096):
         """Return: digests of the chunks."""
         entries, digests = b"", []
         for at in range(0, len(data), chunk):
             piece = data[at:at + chunk]
-            digest = hashlib.sha256(piece).digest()
-            digests.append(digest.hex())
-            entries += struct.pack("<Q", at + len(piece)) + digest
-            path = os.path.join(self.store, ".chunks", digest.hex()[:4], digest.hex())
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            write_blob(path, piece)
+            digests.append(self.add_chunk(piece))
+            entries += struct.pack("<Q", at + len(piece)) + bytes.fromhex(digests[-1])
         head = bytes.fromhex("1c914ea519bab3cd") + bytes(16) + struct.pack("<q", self.when) + hashlib.sha256(entries).digest()
         with open(os.path.join(self.dir, name), "wb") as f:
             f.write(head.ljust(4096, b"\0") + entries)
         self.files.append({"crypt-mode": "none", "csum": hashlib.sha256(entries).hexdigest(), "filename": name, "size": len(data)})
         return digests
 
-    def finish(self):
+    def add_image(self, name, data, chunk=65536):
+        """Return: digests of the chunks."""
+        digests = [self.add_chunk(data[at:at + chunk]) for at in range(0, len(data), chunk)]
+        entries = b"".join(bytes.fromhex(d) for d in digests)
+        head = bytes.fromhex("2f7f41ed91fd0fcd") + bytes(16) + struct.pack("<q", self.when) + hashlib.sha256(entries).digest()
+        with open(os.path.join(self.dir, name), "wb") as f:
+            f.write((head + struct.pack("<QQ", len(data), chunk)).ljust(4096, b"\0") + entries)
+        self.files.append({"crypt-mode": "none", "csum": hashlib.sha256(entries).hexdigest(), "filename": name, "size": len(data)})
+        return digests
+
+    def add_blob(self, name, data, listed=True):
+        path = os.path.join(self.dir, name)
+        write_blob(path, data)
+        with open(path, "rb") as f:
+            raw = f.read()
+        if listed:
+            self.files.append({"crypt-mode": "none", "csum": hashlib.sha256(raw).hexdigest(), "filename": name, "size": len(raw)})
+
+    def finish(self, **unprotected):
         manifest = {"backup-id": self.ident, "backup-time": self.when, "backup-type": self.kind, "files": self.files,
-                    "signature": None, "unprotected": {}}
+                    "signature": None, "unprotected": unprotected}
         write_blob(os.path.join(self.dir, "index.json.blob"), json.dumps(manifest).encode())
         return self.name
