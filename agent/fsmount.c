@@ -96,9 +96,14 @@ static int try_in_the_way(const struct fstype *fs, const char *extra, const char
 	CLEANUP_CLOSE int loop = -1;
 	char other[AGENT_DEV_MAX];
 
+	/* what the kernel says to a device of a file system that is open already depends on how much they have in common */
+	if (!strcmp(fs->driver, "btrfs") && (r == -EEXIST || r == -EBUSY || r == -EACCES)) {
+		if (btrfs_present_clone(dev, other) == 0)
+			return try_options(fs, extra, other, at);
+		if (r == -EACCES)
+			return -EEXIST;
+	}
 	if (r == -EBUSY && (loop = loop_attach(dev, other)) >= 0)
-		return try_options(fs, extra, other, at);
-	if (r == -EEXIST && !strcmp(fs->driver, "btrfs") && btrfs_present_clone(dev, other) == 0)
 		return try_options(fs, extra, other, at);
 	return r;
 }

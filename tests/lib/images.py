@@ -334,7 +334,7 @@ def make_plain_tree(top):
     """What an XFS prototype file can say: names without blanks, links without blanks."""
     make_common_tree(top)
     put(top, "suid", b"s", 0o4755)
-    put(top, "sgid", b"s", 0o2750)
+    put(top, "sgid", b"group", 0o2750)
     os.symlink("etc/passwd", os.path.join(top, "link"))
 
 

@@ -1,0 +1,312 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# File systems that Debian's tools make and fill without mounting, and what the caller can say about a mount.
+import json
+import os
+import re
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import images
+import manifest as M
+from images import MIB, run
+from program import Pluck, Scratch
+from tap import Tap
+from volume_check import VolumeCheck
+
+
+def plain_tree(top):
+    images.make_plain_tree(top)
+    images.settle_times(top)
+
+
+def make_squashfs(image, top):
+    run("mksquashfs", top, image, "-noappend", "-quiet", "-comp", "zstd")
+    volume = images.volume_of_tree("whole", top)
+    for e in volume.entries.values():
+        e.mtime %= 2**32 * 10**9	# seconds without a sign
+        e.xattrs = {k: v for k, v in (e.xattrs or {}).items() if not k.startswith("system.")}	# no ACLs
+    return volume
+
+
+def make_erofs(image, top):
+    run("mkfs.erofs", "-zlz4hc", image, top)
+    return images.volume_of_tree("whole", top)
+
+
+def make_iso(image, top):
+    run("xorriso", "-as", "mkisofs", "-quiet", "-R", "-J", "-o", image, top)
+    volume = images.volume_of_tree("whole", top)
+    for e in volume.entries.values():
+        e.xattrs = None			# Rock Ridge has none here
+        e.mtime = None if e.path == b"" else e.mtime
+    return volume
+
+
+def make_cramfs(image, top):
+    run("mkfs.cramfs", top, image)
+    volume = images.volume_of_tree("whole", top)
+    for e in volume.entries.values():
+        e.mtime = e.links = e.ino = None	# it stores neither
+        e.gid = None if e.gid is None else e.gid & 0xff
+    return volume
+
+
+def make_romfs(image, top):
+    run("genromfs", "-d", top, "-f", image)
+    volume = images.volume_of_tree("whole", top)
+    for e in volume.entries.values():
+        e.mtime = e.links = e.ino = e.uid = e.gid = e.mode = None	# it stores none of them
+    return volume
+
+
+def make_ufs1(image, top):
+    """Of UFS2 Debian's makefs puts the superblock where no driver looks for it."""
+    run("makefs", "-t", "ffs", "-B", "le", "-o", "version=1", "-s", "32m", image, top)
+    volume = images.volume_of_tree("whole", top)
+    for e in volume.entries.values():
+        e.mtime = None if e.path == b"" else e.mtime - e.mtime % 10**9
+    return volume
+
+
+def make_f2fs(image, top):
+    run("truncate", "-s", str(256 * MIB), image)
+    run("mkfs.f2fs", "-q", "-f", image)
+    run("sload.f2fs", "-f", top, "-P", image)
+    volume = images.volume_of_tree("whole", top)
+    for e in volume.entries.values():
+        e.mtime = None if e.path == b"" else e.mtime
+    return volume
+
+
+def make_ntfs(image, top):
+    """By way of a WIM: its applier writes NTFS without mounting. Modes and owners have no place there."""
+    run("truncate", "-s", str(48 * MIB), image)
+    run("mkntfs", "-q", "-F", "-L", "windows", image)
+    wim = image + ".wim"
+    run("wimcapture", top, wim, "--compress=none")
+    run("wimapply", wim, "1", image)
+    os.unlink(wim)
+    volume = images.volume_of_tree("whole", top)
+    for e in volume.entries.values():
+        e.mode = e.uid = e.gid = e.xattrs = None
+        e.mtime = None if e.path == b"" else e.mtime
+    return volume
+
+
+MAKERS = {
+    "squashfs": (make_squashfs, images.make_posix_tree, ["mksquashfs"]), "erofs": (make_erofs, plain_tree, ["mkfs.erofs"]),
+    "iso9660": (make_iso, plain_tree, ["xorriso"]), "cramfs": (make_cramfs, plain_tree, ["mkfs.cramfs"]),
+    "romfs": (make_romfs, plain_tree, ["genromfs"]), "ufs1": (make_ufs1, plain_tree, ["makefs"]),
+    "f2fs": (make_f2fs, plain_tree, ["mkfs.f2fs", "sload.f2fs"]),
+    "ntfs": (make_ntfs, plain_tree, ["mkntfs", "wimcapture", "wimapply"]),
+}
+
+
+def check_filled(tap, scratch):
+    """All of them in one VM."""
+    volumes, source = {}, []
+    for name, (make, fill, tools) in MAKERS.items():
+        missing = images.missing_tools(*tools)
+        if missing:
+            tap.skip(name, "no " + ", ".join(missing))
+            continue
+        top, image = scratch.new_dir("top"), scratch.join(name + ".img")
+        fill(top)
+        images.settle_times(top)
+        volumes[name] = make(image, top)
+        images.remove_tree(top)
+        source += ["--disk", "%s=%s" % (name, image)]
+    with Pluck(scratch) as pluck:
+        for name, volume in volumes.items():
+            VolumeCheck(tap, pluck, scratch, name).all(source, name + "/raw", [volume])
+
+
+EMPTY = {
+    "exfat": ["mkfs.exfat"], "jfs": ["mkfs.jfs", "-q"], "nilfs2": ["mkfs.nilfs2", "-q"], "reiserfs": ["mkreiserfs", "-q", "-ff"],
+    "gfs2": ["mkfs.gfs2", "-q", "-O", "-p", "lock_nolock", "-j", "1", "-J", "8"], "minix": ["mkfs.minix"], "udf": ["mkudffs"],
+    "hfs": ["hformat", "-f"],
+}
+
+
+def check_empty(tap, scratch):
+    """What no tool fills: the driver mounts it, and there is nothing in it but what its maker put there."""
+    source = []
+    for name, (tool, *options) in EMPTY.items():
+        if images.missing_tools(tool):
+            tap.skip(name, "no " + tool)
+            continue
+        image = scratch.join(name + ".img")
+        run("truncate", "-s", str((160 if name == "nilfs2" else 64) * MIB), image)
+        run(tool, *options, image)
+        source += ["--disk", "%s=%s" % (name, image)]
+    with Pluck(scratch, env=None) as pluck:
+        for name in [s.split("=")[0] for s in source[1::2]]:
+            r = pluck.run("list", *source, "--recursive", "--output-format", "jsonl", name + "/raw")
+            seen = {json.loads(line)["text"] for line in r.out.splitlines()} - {"lost+found", ".nilfs", ".reiserfs_priv"}
+            tap.ok(r.code == 0 and not seen, "%s: an empty one is read" % name, r, r.out)
+
+
+def check_streams(tap, scratch):
+    image = scratch.join("streams.img")
+    missing = images.missing_tools("mkntfs", "ntfscp")
+    if missing:
+        tap.skip("streams", "no " + ", ".join(missing))
+        return
+    run("truncate", "-s", str(32 * MIB), image)
+    run("mkntfs", "-q", "-F", image)
+    small, large = scratch.join("small"), scratch.join("large")
+    for path, data in ((small, b"in a stream\n"), (large, images.noise(70000, 7))):
+        with open(path, "wb") as f:
+            f.write(data)
+    run("ntfscp", image, small, "file")
+    run("ntfscp", "-N", "one stream", image, small, "file")
+    run("ntfscp", image, small, "other")
+    run("ntfscp", "-N", "large", image, large, "other")
+    with Pluck(scratch) as pluck:
+        source = ["--disk", "sda=" + image]
+        e = M.listed_entry(b"", pluck.json("stat", *source, "--output-format", "json", "sda/raw/file"))
+        tap.equal(e.xattrs.get("user.one stream"), b"in a stream\n", "ntfs: a stream is an attribute")
+        tap.ok(len(e.xattrs.get("system.ntfs_attrib", b"")) == 4, "ntfs: DOS attributes", e.xattrs)
+        r = pluck.run("stat", *source, "--output-format", "json", "sda/raw/other")
+        tap.ok(b"E2BIG" in r.out, "ntfs: a stream that is too large is named", r, r.out)
+        r = pluck.run("extract", *source, "--format", "tar", "sda/raw/other", "-")
+        tap.ok(r.code == 1 and b"other" in r.err, "ntfs: and makes the archive a partial one", r)
+
+
+def check_choices(tap, scratch):
+    ext, vfat = scratch.join("ext.img"), scratch.join("fat.img")
+    top = scratch.new_dir("top")
+    images.put(top, "hello", b"hello\n")
+    images.settle_times(top)
+    images.make_ext4(ext, 320 * MIB, top, "p1")
+    images.make_vfat(vfat, 40 * MIB, top, "p1")
+    source = ["--disk", "ext=" + ext, "--disk", "fat=" + vfat]
+    with Pluck(scratch) as pluck:
+        r = pluck.run("list", *source, "--fs-allow", "xfs,vfat", "ext/raw")
+        tap.ok(r.code == 4 and b"ext4 is not among the allowed types" in r.err, "--fs-allow refuses what is not in the list", r)
+        r = pluck.run("list", *source, "--fs-allow", "xfs,vfat", "fat/raw")
+        tap.ok(r.code == 0 and b"hello" in r.out.lower(), "--fs-allow lets the others be read", r, r.out)
+        r = pluck.run("list", *source, "--fs-allow", "xfs,vfat", "--fs-type", "ext4", "ext/raw")
+        tap.ok(r.code == 4, "--fs-type does not get around --fs-allow", r)
+        r = pluck.run("disks", *source, "--fs-allow", "xfs,vfat")
+        tap.ok(r.code == 0 and b"not among the allowed types" in r.out, "disks says so", r, r.out)
+        r = pluck.run("list", *source, "ext/raw")
+        tap.ok(r.code == 0 and b"hello" in r.out, "a call without the list is not bound by it", r, r.out)
+        r = pluck.run("status")
+        tap.ok(b"fs-allow=xfs,vfat" in r.out, "status tells the sessions apart", r, r.out)
+        for bad in ("a b", "", "x,", "../x"):
+            r = pluck.run("list", *source, "--fs-allow", bad, "ext/raw")
+            tap.ok(r.code == 2, "--fs-allow '%s' is wrong usage" % bad, r)
+        r = pluck.run("list", *source, "--fs-type", "vfat", "ext/raw")
+        tap.ok(r.code == 5 and b"cannot mount vfat" in r.err, "--fs-type takes ext4 for vfat, which fails", r)
+        r = pluck.run("list", *source, "--fs-type", "nosuch", "ext/raw")
+        tap.ok(r.code == 2 and b"nosuch" in r.err, "--fs-type: an unknown type", r)
+        pluck.stop()
+        check_signatures(tap, pluck, scratch, ext)
+        check_superblocks(tap, pluck, scratch, ext)
+        check_codepage(tap, pluck, scratch)
+
+
+def check_signatures(tap, pluck, scratch, ext):
+    """The same file system with the head of a squashfs where ext4 has nothing."""
+    if images.missing_tools("mksquashfs"):
+        tap.skip("two signatures", "no mksquashfs")
+        return
+    both, head = scratch.join("both.img"), scratch.join("head.img")
+    run("mksquashfs", scratch.new_dir("top"), head, "-noappend", "-quiet")
+    run("cp", "--sparse=always", ext, both)
+    with open(both, "r+b") as f:
+        with open(head, "rb") as h:
+            f.write(h.read(96))
+    source = ["--disk", "both=" + both]
+    r = pluck.run("disks", *source)
+    tap.ok(b"ambiguous" in r.out and b"squashfs" in r.out and b"--fs-type" in r.out, "two signatures are said to be ambiguous", r, r.out)
+    r = pluck.run("list", *source, "--fs-type", "ext4", "both/raw")
+    tap.ok(r.code == 0 and b"hello" in r.out, "--fs-type chooses", r, r.out)
+    pluck.stop()
+
+
+def check_superblocks(tap, pluck, scratch, ext):
+    """Blocks of 4 KiB: backups in groups 1 (block 32768), 3, ..."""
+    for name, damage, want in (("gone", [(1024, bytes(1024))], b"the backup at 131072 KiB is used"),
+                               ("two-gone", [(1024, bytes(1024)), (32768 * 4096, bytes(1024))], None)):
+        image = scratch.join(name + ".img")
+        run("cp", "--sparse=always", ext, image)
+        with open(image, "r+b") as f:
+            for off, data in damage:
+                f.seek(off)
+                f.write(data)
+        source = ["--disk", "d=" + image]
+        r = pluck.run("list", *source, "d/raw")
+        if want:
+            tap.ok(r.code == 0 and b"hello" in r.out, "superblock %s: a backup is found" % name, r, r.out)
+            r = pluck.run("disks", *source)
+            tap.ok(want in r.out, "superblock %s: disks says so" % name, r, r.out)
+        else:
+            tap.ok(r.code == 3, "superblock %s: nothing is found" % name, r, r.out)
+        pluck.stop()
+    image = scratch.join("bad.img")
+    run("cp", "--sparse=always", ext, image)
+    with open(image, "r+b") as f:
+        f.seek(1024 + 0x04)			# blocks in all: more than the device has
+        f.write(b"\xff\xff\xff\x00")
+        f.seek(1024 + 0x64)			# without checksums it counts
+        f.write(bytes(4))
+    source = ["--disk", "d=" + image]
+    r = pluck.run("list", *source, "d/raw")
+    tap.ok(r.code == 5 and b"--superblock 131072" in r.err, "a bad superblock: the error names a backup", r)
+    r = pluck.run("list", *source, "--superblock", "131072", "d/raw")
+    tap.ok(r.code == 0 and b"hello" in r.out, "--superblock uses it", r, r.out)
+    pluck.stop()
+
+
+def check_codepage(tap, pluck, scratch):
+    """A short name with byte 0x9b: U+00A2 in code page 437, U+00F8 in 850."""
+    image = scratch.join("short.img")
+    run("truncate", "-s", str(2 * MIB), image)
+    run("mkfs.vfat", "-F", "12", image)
+    path = scratch.join("AXB.TXT")
+    with open(path, "wb") as f:
+        f.write(b"x")
+    run("mcopy", "-i", image, path, "::")
+    with open(image, "r+b") as f:
+        data = f.read()
+        at = data.index(b"AXB     TXT")
+        f.seek(at)
+        f.write(b"A\x9bB")
+    for options, want in (((), "a\u00a2b.txt"), (("--codepage", "850"), "a\u00f8b.txt")):
+        r = pluck.run("list", "--disk", "d=" + image, *options, "--output-format", "json", "d/raw")
+        names = [e["text"].lower() for e in json.loads(r.out or b"[]")]
+        tap.equal(names, [want], "short name with %s" % (" ".join(options) or "the default code page"), r)
+    pluck.stop()
+
+
+def check_clones(tap, scratch):
+    """Three btrfs of one id in one VM, all with other contents; one by another checksum, one of two disks."""
+    source = []
+    ident = "12345678-aaaa-4bbb-8ccc-123456789abc"
+    for name, options in (("a", ()), ("b", ()), ("c", ()), ("x", ("--csum", "xxhash")), ("s", ("--csum", "sha256"))):
+        top, image = scratch.new_dir("top"), scratch.join("clone-%s.img" % name)
+        images.put(top, "name", name.encode())
+        run("truncate", "-s", str(128 * MIB), image)
+        run("mkfs.btrfs", "-q", "-U", ident, "-m", "single", *options, "--rootdir", top, image)
+        source += ["--disk", "%s=%s" % (name, image)]
+    with Pluck(scratch) as pluck:
+        for name in "abcx":
+            r = pluck.run("extract", *source, name + "/raw/name", "-")
+            tap.equal((r.code, r.out), (0, name.encode()), "btrfs clone %s is the one that was asked for" % name, r)
+        r = pluck.run("extract", *source, "a/raw/name", "-")
+        tap.equal((r.code, r.out), (0, b"a"), "the first one still is", r)
+        r = pluck.run("list", *source, "s/raw")
+        tap.ok(r.code not in (0, "timeout") and b"same UUID" in r.err, "a clone that cannot be presented is refused with a reason", r)
+
+
+with Tap() as tap, Scratch() as scratch:
+    check_filled(tap, scratch)
+    check_empty(tap, scratch)
+    check_streams(tap, scratch)
+    check_choices(tap, scratch)
+    check_clones(tap, scratch)
