@@ -43,7 +43,7 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 aobj = $(patsubst %.c,$(TOP)/agent-obj/%.o,$(1))
 objs := $(call obj,$(common_src) $(host_src) $(agent_src) host/cli/main.c $(wildcard tests/unit/*.c tests/fuzz/*.c tests/lib/*.c)) \
 	$(call aobj,$(common_src) $(agent_src) agent/main.c)
-fuzz_objs = $(call fobj,$(common_src) $(host_src) $(wildcard tests/fuzz/fuzz_*.c))
+fuzz_objs = $(call fobj,$(common_src) $(host_src) $(agent_src) $(wildcard tests/fuzz/fuzz_*.c))
 
 ## all: build the program, the agent and the VM's images (the default; installs nothing)
 all: $(BUILD)/pluck $(BUILD)/pluck-agent $(BUILD)/pluck.1 images
@@ -109,6 +109,10 @@ $(BUILD)/fuzz/replay_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz
 	@mkdir -p $(@D)
 	$(CC) $(HOST_LDFLAGS) $^ -o $@ $(HOST_LIBS)
 
+$(BUILD)/fuzz/replay_agent_%: $(BUILD)/obj/tests/fuzz/fuzz_agent_%.o $(BUILD)/obj/tests/fuzz/replay.o $(BUILD)/libagent.a $(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(CC) $(HOST_LDFLAGS) $^ -o $@ $(AGENT_LIBS) $(HOST_LIBS)
+
 # clang's own objects: with the fuzzer's counters in them
 FUZZ_CFLAGS = $(BASE) -DPLUCK_PREFIX='"$(PREFIX)"' $(call pkg,--cflags) -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 fobj = $(patsubst %.c,$(TOP)/fuzz/obj/%.o,$(1))
@@ -120,6 +124,13 @@ $(TOP)/fuzz/obj/%.o: %.c
 $(TOP)/fuzz/lib.a: $(call fobj,$(common_src) $(host_src))
 	@rm -f $@
 	$(AR) rcs $@ $^
+
+$(TOP)/fuzz/agent.a: $(call fobj,$(common_src) $(agent_src))
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(TOP)/fuzz/fuzz_agent_%: $(TOP)/fuzz/obj/tests/fuzz/fuzz_agent_%.o $(TOP)/fuzz/agent.a
+	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer $^ -o $@ $(AGENT_LIBS) $(HOST_LIBS)
 
 $(TOP)/fuzz/fuzz_%: $(TOP)/fuzz/obj/tests/fuzz/fuzz_%.o $(TOP)/fuzz/lib.a
 	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer $^ -o $@ $(HOST_LIBS)

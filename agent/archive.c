@@ -197,6 +197,7 @@ static int send_file(struct archive *a, struct pxar_entry *e, const struct statx
 		     const char *path)
 {
 	CLEANUP_CLOSE int fd = -1;
+	CLEANUP(decmpfs_closep) struct decmpfs *decoder = NULL;
 	const char *what = "read the file";
 	struct data d;
 	int error = 0, r = st->stx_nlink > 1 ? try_hardlink(a, e, st, path) : 0;
@@ -209,9 +210,17 @@ static int send_file(struct archive *a, struct pxar_entry *e, const struct statx
 	meta_attrs(&a->meta, fd, dirfd, name, a->q->ext, e);
 	if (fd >= 0) {
 		meta_flags(fd, e);
-		find_holes(a, fd, st, e);
+		error = native_decoder(&a->meta.native, fd, st, &decoder);
+		if (decoder)
+			e->size = e->payload_size = decmpfs_size(decoder);
+		else
+			find_holes(a, fd, st, e);
 		data_begin(&d, fd, e->payload_size);
-		error = check_readable(a, &d, st, e, &what);
+		d.decoder = decoder;
+		if (error)
+			what = "decompress the file (decmpfs)";
+		else
+			error = check_readable(a, &d, st, e, &what);
 		if (error && !a->q->ext)
 			return fail_entry(a, error, 0, what);
 	} else {

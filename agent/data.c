@@ -47,7 +47,10 @@ void data_begin(struct data *d, int fd, uint64_t size_bytes)
 int data_readable(const struct data *d, uint64_t off)
 {
 	char c;
-	ssize_t n = pread(d->fd, &c, 1, (off_t)off);
+	ssize_t n = d->decoder ? decmpfs_read(d->decoder, off, &c, 1) : pread(d->fd, &c, 1, (off_t)off);
+
+	if (d->decoder && n < 0)
+		return (int)n;
 
 	return n > 0 ? 0 : n < 0 ? -errno : -ENODATA;
 }
@@ -83,6 +86,8 @@ static ssize_t read_cached(struct data *d, struct reply *r, uint64_t off, uint64
 		return -EPIPE;
 	if (room > end - off)
 		room = (size_t)(end - off);
+	if (d->decoder)
+		return decmpfs_read(d->decoder, off, p, room);
 	if (d->wants_direct && room > to_aligned)
 		room = to_aligned;
 	(void)set_direct(d, false);

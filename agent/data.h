@@ -11,12 +11,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "agent/decmpfs.h"
 #include "agent/reply.h"
 
 struct data {
 	int fd;			/* borrowed */
 	bool wants_direct;	/* while it works */
 	bool is_direct;		/* O_DIRECT is set */
+	struct decmpfs *decoder;	/* of the contents, borrowed; NULL: the driver gives them */
 };
 
 /** data_begin() - for a file of @size_bytes that was opened for reading. */

@@ -86,11 +86,15 @@ bool entry_fields(struct native *native, struct jsonw *w, const char *path, size
 		  const char *name, const struct statx *st, int error, const char *what)
 {
 	const char type[2] = { st ? entry_type(st->stx_mode) : '?', 0 };
+	struct statx mended;
 
 	jsonw_key_b64(w, "path", path, path_len);
 	jsonw_key_string(w, "type", type);
-	if (st)
-		stat_fields(w, st);
+	if (st) {
+		mended = *st;
+		native_stat(native, -1, dirfd, name, &mended);
+		stat_fields(w, &mended);
+	}
 	if (type[0] == 'l') {
 		char target[TARGET_MAX + 1];
 		ssize_t n = native_readlink(native, dirfd, name, st->stx_ino, target, sizeof(target));

@@ -33,10 +33,11 @@ static int send_range(struct request *q, struct data *d, uint64_t off, uint64_t 
 static int send_plain(struct request *q, const struct item *i)
 {
 	CLEANUP_CLOSE int fd = -1;
+	CLEANUP(decmpfs_closep) struct decmpfs *decoder = NULL;
 	struct native native;
 	const char *what = "";
 	struct data d;
-	const uint64_t size = i->st.stx_size;
+	uint64_t size = i->st.stx_size;
 	int r;
 
 	if (S_ISDIR(i->st.stx_mode))
@@ -48,10 +49,17 @@ static int send_plain(struct request *q, const struct item *i)
 		return err_set(q->err, fd, "open the file");
 	native_begin(&native, i->root_fd);
 	r = native_check_data(&native, fd, &i->st, &what);
+	if (r == 0) {
+		what = "decompress the file (decmpfs)";
+		r = native_decoder(&native, fd, &i->st, &decoder);
+	}
 	native_end(&native);
 	if (r < 0)
 		return err_set(q->err, r, "%s", what);
+	if (decoder)
+		size = decmpfs_size(decoder);
 	data_begin(&d, fd, size);
+	d.decoder = decoder;
 	reply_begin(q->reply, "application/octet-stream");
 	q->reply->entries = 1;
 	if (q->off > size)

@@ -2,15 +2,18 @@
 #include "agent/native.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "agent/disk.h"
 #include "agent/resolve.h"
 
 #define NTFS3_MAGIC 0x7366746e
+#define HFSPLUS_MAGIC 0x482b
 #define TAG_DEDUP 0x80000013
 
 /* The kernel name of the device that a file system is on. */
@@ -44,6 +47,8 @@ void native_begin(struct native *n, int root_fd)
 		return;
 	if (fs.f_type == NTFS3_MAGIC)
 		n->kind = NATIVE_NTFS;
+	else if (fs.f_type == HFSPLUS_MAGIC)
+		n->kind = NATIVE_HFSPLUS;
 	if (n->kind)
 		n->error = device_of(root_fd, n->dev);
 }
@@ -105,4 +110,49 @@ int native_check_data(struct native *n, int fd, const struct statx *st, const ch
 		return r == -ENODATA ? 0 : r;
 	*ret_what = "the contents are deduplicated by Windows and cannot be put together";
 	return tag == TAG_DEDUP ? -EREMOTE : 0;
+}
+
+/* The head of com.apple.decmpfs. Return: 0; negative errno. */
+static int compressed_head(int fd, int dirfd, const char *name, struct decmpfs_head *ret)
+{
+	uint8_t attr[DECMPFS_XATTR_MAX];
+	char path[32 + 4096];
+	ssize_t n;
+
+	if (fd < 0 && snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dirfd, name) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	n = fd >= 0 ? fgetxattr(fd, DECMPFS_XATTR, attr, sizeof(attr)) : lgetxattr(path, DECMPFS_XATTR, attr, sizeof(attr));
+	return n < 0 ? -errno : decmpfs_parse(attr, (size_t)n, ret);
+}
+
+static bool may_be_compressed(const struct native *n, const struct statx *st)
+{
+	return n->kind == NATIVE_HFSPLUS && S_ISREG(st->stx_mode) && !st->stx_size;
+}
+
+void native_stat(const struct native *n, int fd, int dirfd, const char *name, struct statx *st)
+{
+	struct decmpfs_head head;
+
+	if (may_be_compressed(n, st) && compressed_head(fd, dirfd, name, &head) == 0)
+		st->stx_size = head.size;
+}
+
+int native_decoder(const struct native *n, int fd, const struct statx *st, struct decmpfs **ret)
+{
+	struct statx own;
+	int dev, r = 0;
+
+	*ret = NULL;
+	if (n->kind != NATIVE_HFSPLUS || !S_ISREG(st->stx_mode))
+		return 0;
+	/* its own size, not the mended one */
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &own) < 0)
+		return -errno;
+	if (own.stx_size || fgetxattr(fd, DECMPFS_XATTR, NULL, 0) < 0)
+		return 0;
+	dev = n->error ? n->error : disk_open(n->dev);
+	if (dev >= 0)
+		r = decmpfs_open(fd, dev, (uint32_t)own.stx_ino, ret);
+	return dev < 0 ? dev : r;
 }

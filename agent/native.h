@@ -8,10 +8,11 @@
 #include <sys/stat.h>
 
 #include "agent/agent.h"
+#include "agent/decmpfs.h"
 #include "agent/ntfs.h"
 
 struct native {
-	enum { NATIVE_NONE, NATIVE_NTFS } kind;
+	enum { NATIVE_NONE, NATIVE_NTFS, NATIVE_HFSPLUS } kind;
 	char dev[AGENT_DEV_MAX];
 	struct ntfs *ntfs;		/* opened when it is needed first */
 	int error;			/* it could not be */
@@ -30,6 +31,18 @@ int native_ntfs(struct native *n, struct ntfs **ret);
  * Return: as readlinkat(), but negative errno.
  */
 ssize_t native_readlink(struct native *n, int dirfd, const char *name, uint64_t ino, char *ret, size_t room);
+
+/**
+ * native_stat() - mend what the driver says of a file that macOS compressed: it has a size
+ * @fd: the entry, open; -1: it is found by @dirfd and @name
+ */
+void native_stat(const struct native *n, int fd, int dirfd, const char *name, struct statx *st);
+
+/**
+ * native_decoder() - for an open file whose contents the driver does not show, though they are there
+ * Return: 0, with NULL in @ret if it needs none; -EOPNOTSUPP for a compression that is not known; -EUCLEAN; negative errno.
+ */
+int native_decoder(const struct native *n, int fd, const struct statx *st, struct decmpfs **ret);
 
 /**
  * native_check_data() - does what the driver gives as this open file's contents stand for them?

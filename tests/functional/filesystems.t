@@ -1,20 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 # File systems that Debian's tools make and fill without mounting, and what the caller can say about a mount.
+import hashlib
 import json
 import os
-import re
-import subprocess
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import hfsplus
 import images
 import manifest as M
 from images import MIB, run
 from program import Pluck, Scratch
 from tap import Tap
 from volume_check import VolumeCheck
+
+CHUNK = hfsplus.CHUNK
 
 
 def plain_tree(top):
@@ -176,6 +178,44 @@ def check_streams(tap, scratch):
         tap.ok(r.code == 1 and b"other" in r.err, "ntfs: and makes the archive a partial one", r)
 
 
+def check_decmpfs(tap, scratch):
+    """Files that macOS compressed: each form, small, in several blocks, with blocks that do not shrink, in pieces; and what is broken."""
+    text = b"".join(b"line %d of a text that repeats itself\n" % (i // 3) for i in range(9000))
+    mixed = text[:CHUNK] + images.noise(CHUNK + 5000, 3) + text
+    contents = {
+        "zlib-small": (hfsplus.TYPE_ZLIB, text[:3000]), "zlib-noise": (hfsplus.TYPE_ZLIB, images.noise(200, 4)),
+        "zlib-fork": (hfsplus.TYPE_ZLIB_FORK, mixed), "lzvn-small": (hfsplus.TYPE_LZVN, text[:3000]), "lzvn-fork": (hfsplus.TYPE_LZVN_FORK, mixed),
+        "raw": (hfsplus.TYPE_RAW, b"not compressed at all\n"), "scattered": (hfsplus.TYPE_ZLIB_FORK, images.noise(90000, 5)),
+        "block": (hfsplus.TYPE_LZVN_FORK, text[:CHUNK]), "empty": (hfsplus.TYPE_ZLIB, b""),
+    }
+    files = {name: hfsplus.compressed(*c) for name, c in contents.items()}
+    files["plain"] = hfsplus.Content(b"an ordinary file\n" * 1000)
+    contents["plain"] = (0, files["plain"].data)
+    bad = {"lzfse": hfsplus.Content(attributes=hfsplus.decmpfs(11, 1000, b"bvx2"), flags=hfsplus.UF_COMPRESSED),
+           "cut": hfsplus.Content(resource=files["zlib-fork"].resource[:300], attributes=hfsplus.decmpfs(4, len(mixed)), flags=0x20),
+           "lie": hfsplus.Content(attributes=hfsplus.decmpfs(3, 2**40, b"x"), flags=0x20)}
+    image = scratch.join("hfsplus.img")
+    hfsplus.make(image, dict(files, **bad))
+    source = ["--disk", "mac=" + image]
+    with Pluck(scratch) as pluck:
+        r = pluck.run("list", *source, "--output-format", "json", "mac/raw")
+        sizes = {e["text"]: e["size"] for e in json.loads(r.out or b"[]")}
+        tap.equal({n: sizes.get(n) for n in contents}, {n: len(c) for n, (_, c) in contents.items()}, "decmpfs: sizes are those of the contents", r)
+        for name, (_, data) in sorted(contents.items()):
+            r = pluck.run("extract", *source, "mac/raw/" + name, "-")
+            tap.ok(r.code == 0 and r.out == data, "decmpfs: %s" % name, r, len(r.out))
+        target = scratch.new_dir("decmpfs")
+        r = pluck.run("extract", *source, "mac/raw", target)
+        tap.ok(r.code == 1 and all(n.encode() in r.err for n in bad), "decmpfs: what cannot be decoded is named", r)
+        seen = {os.path.basename(p).decode(): e for p, e in M.from_tree(target).items() if e.type == "f"}
+        tap.equal({n: seen[n].sha if n in seen else None for n in contents}, {n: hashlib.sha256(c).hexdigest() for n, (_, c) in contents.items()},
+                  "decmpfs: a directory has the contents")
+        tap.ok(not any(e.xattrs for e in seen.values()), "decmpfs: and not the attribute", {n: e.xattrs for n, e in seen.items()})
+        for name in sorted(bad):
+            r = pluck.run("extract", *source, "mac/raw/" + name, "-")
+            tap.ok(r.code not in (0, "timeout") and not r.out, "decmpfs: %s fails" % name, r)
+
+
 def check_choices(tap, scratch):
     ext, vfat = scratch.join("ext.img"), scratch.join("fat.img")
     top = scratch.new_dir("top")
@@ -308,5 +348,6 @@ with Tap() as tap, Scratch() as scratch:
     check_filled(tap, scratch)
     check_empty(tap, scratch)
     check_streams(tap, scratch)
+    check_decmpfs(tap, scratch)
     check_choices(tap, scratch)
     check_clones(tap, scratch)
