@@ -18,6 +18,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 import images
+import listing
 from images import MIB
 from program import Pluck, Scratch, roles
 
@@ -31,7 +32,7 @@ INIT = "#include <sys/reboot.h>\nint main(void) { return reboot(RB_AUTOBOOT); }\
 
 def make_disk(scratch):
     """GPT with ext4 (5000 files, of which 1500 are /tree, 300 MB; /big has 1 GiB) and EROFS (/many has 100 000 entries)."""
-    top, many = scratch.new_dir("content"), scratch.new_dir("entries")
+    top = scratch.new_dir("content")
     for i in range(TREE_FILES):
         images.put(top, "tree/d%02d/f%04d" % (i % 30, i), images.noise(TREE_BYTES // TREE_FILES, i))
     for i in range(5000 - TREE_FILES - 1):
@@ -39,19 +40,14 @@ def make_disk(scratch):
     with open(os.path.join(top, "big"), "wb") as f:
         for i in range(BIG // MIB):
             f.write(images.noise(MIB, 10000 + i))
-    os.mkdir(os.path.join(many, "many"))
-    for i in range(MANY):
-        with open(os.path.join(many, "many", "entry-%06d" % i), "wb"):
-            pass
     part, entries, disk = scratch.join("part"), scratch.join("part.entries"), scratch.join("disk.img")
     images.make_ext4(part, PARTS[0], top, "p1")
-    images.run("mkfs.erofs", "--quiet", entries, many)	# mke2fs takes minutes for such a directory
+    listing.many_erofs(entries, MANY)	# mke2fs takes minutes for such a directory
     os.truncate(entries, PARTS[1])
     images.make_disk(disk, [(part, PARTS[0], "linux", "root"), (entries, PARTS[1], "linux", "entries")])
     for path in (part, entries):
         os.unlink(path)
-    for tree in (top, many):
-        images.remove_tree(tree)
+    images.remove_tree(top)
     return disk
 
 
@@ -91,6 +87,9 @@ class PluckBench:
     def qemu(self):
         pids = self.pluck.session_pids()
         return roles(pids[0]).get("qemu") if pids else None
+
+    def qemu_cpu(self):
+        return cpu_of(self.qemu())
 
     def timed(self, *args, stdout=subprocess.DEVNULL):
         """(wall, QEMU's CPU in this command)"""
@@ -184,14 +183,14 @@ class Guestfish:
             self.env.update(SUPERMIN_KERNEL=kernels[-1], SUPERMIN_MODULES="/lib/modules/" + version)
         self.name = "guestfish" + (" with " + os.path.basename(kernels[-1]) if kernels else "")
 
-    def timed(self, *args):
+    def timed(self, *args, program="guestfish", options=("--ro",)):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         begin = time.monotonic()
-        done = subprocess.run(["guestfish", "--ro", "--format=raw", "-a", self.disk, *args], env=self.env, stdin=subprocess.DEVNULL,
+        done = subprocess.run([program, *options, "--format=raw", "-a", self.disk, *args], env=self.env, stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=900, check=False)
         seconds = time.monotonic() - begin
         if done.returncode:
-            raise RuntimeError("guestfish: " + done.stderr.decode("utf-8", "replace")[-2000:])
+            raise RuntimeError(program + ": " + done.stderr.decode("utf-8", "replace")[-2000:])
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -203,6 +202,9 @@ class Guestfish:
 
     def big(self):
         return self.timed("-m", "/dev/sda1", "download", "/big", "/dev/null")
+
+    def volumes(self):
+        return self.timed("--partitions", "--filesystems", "--long", program="virt-filesystems", options=())
 
 
 def median(values):
@@ -308,6 +310,7 @@ def main():
             table.say()
             table.say("%-44s %10s %10s %12s %10s %8s" % ("", "pluck", "QEMU CPU", "guestfish", "CPU", "ratio"))
             measure(table, ours, peer, count, scratch)
+            listing.measure(table, ours, peer, count, scratch)
             alone(table, ours, count, scratch)
             memory(table, ours)
             table.say("at the end: " + load())

@@ -185,6 +185,27 @@ def alive(pid):
         return False
 
 
+def peak_memory(pid):
+    """Peak resident set in MiB since the program was started; None if it has ended. (ru_maxrss counts the parent's, too.)"""
+    try:
+        with open("/proc/%d/status" % pid, encoding="utf-8", errors="replace") as f:
+            return next((int(line.split()[1]) / 1024 for line in f if line.startswith("VmHWM")), None)
+    except OSError:
+        return None
+
+
+def watch_memory(child, seconds=3600):
+    """Waits for a child of popen(). Return: its peak in MiB, looked at until shortly before its end."""
+    end, peak = time.monotonic() + seconds, 0.0
+    while child.poll() is None and time.monotonic() < end:
+        peak = max(peak, peak_memory(child.pid) or 0.0)
+        time.sleep(0.01)
+    if child.poll() is None:
+        child.kill()
+        child.wait()
+    return peak
+
+
 def descendants(pid):
     """All processes below pid."""
     children = {}
