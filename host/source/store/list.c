@@ -13,6 +13,7 @@
 #include "host/source/store/priv.h"
 
 #define LIST_NAMES_MAX (1u << 20)
+#define NOTES_MAX (1u << 20)
 
 struct names {
 	char **v;
@@ -118,6 +119,25 @@ static void first_line(const char *text, char *ret, size_t room)
 	ret[n] = 0;
 }
 
+/* The first line of a group's notes, with its end. */
+static void read_group_comment(int group_fd, char *ret, size_t room)
+{
+	CLEANUP_BUF struct buf file = { .limit = NOTES_MAX + 1 };
+	const char *text;
+	size_t n;
+
+	ret[0] = 0;
+	if (chunk_read_file(group_fd, "notes", NOTES_MAX, &file, NULL) < 0)
+		return;
+	text = buf_cstr(&file);
+	if (!text)
+		return;
+	first_line(text, ret, room - 1);
+	n = strlen(ret);
+	if (text[n] == '\n')
+		memcpy(ret + n, "\n", 2);
+}
+
 static void read_owner(int group_fd, char *ret, size_t room)
 {
 	CLEANUP_BUF struct buf file = { .limit = 4097 };
@@ -206,7 +226,7 @@ static int list_snapshot(const struct listing *l, int fd, struct store_snapshot_
 static int list_group(const struct listing *l, const char *type, const char *id, struct err *err)
 {
 	CLEANUP_NAMES struct names times = { 0 };
-	char path[NAMES_SNAPSHOT_TEXT], owner[128];
+	char path[NAMES_SNAPSHOT_TEXT], owner[128], comment[256];
 	CLEANUP_CLOSE int group = -1;
 	int r;
 
@@ -217,6 +237,7 @@ static int list_group(const struct listing *l, const char *type, const char *id,
 	if (group < 0)
 		return group;
 	read_owner(group, owner, sizeof(owner));
+	read_group_comment(group, comment, sizeof(comment));
 	r = store_open_dir(l->store, l->ns, path, err);
 	if (r >= 0)
 		r = read_names(r, is_time, compare_text, &times);
@@ -230,9 +251,71 @@ static int list_group(const struct listing *l, const char *type, const char *id,
 			return store_denied(l->store, -errno, path, err);
 		(void)names_parse_time(times.v[k], NAMES_TIME_TEXT - 1, &i.time);
 		memcpy(i.owner, owner, sizeof(owner));
+		memcpy(i.group_comment, comment, sizeof(comment));
 		r = list_snapshot(l, fd, &i);
 	}
 	return r;
+}
+
+int store_list_group(struct store *s, const char *ns, const char *type, const char *id, store_snapshot_fn *fn,
+		     void *arg, struct err *err)
+{
+	const struct listing l = { .store = s, .ns = ns, .fn = fn, .arg = arg };
+	int r;
+
+	if (names_check_type(type) < 0 || names_check_id(id, strlen(id)) < 0)
+		return err_text(err, -EINVAL, "bad group name");
+	r = list_group(&l, type, id, err);
+	return r == -ENOENT ? err_text(err, r, "group %s/%s does not exist", type, id) : r;
+}
+
+struct ns_listing {
+	struct store *store;
+	store_ns_fn *fn;
+	void *arg;
+};
+
+/* Names are at most 7 levels deep (names_ns_path() refuses more), so this does not recurse far. */
+static int list_ns(const struct ns_listing *l, const char *ns, unsigned int depth, struct err *err)
+{
+	CLEANUP_NAMES struct names names = { 0 };
+	char below[NAMES_NS_MAX + NAMES_ID_MAX + 2];
+	CLEANUP_BUF struct buf path = BUF_INIT;
+	int r = l->fn(l->arg, ns);
+
+	if (r < 0 || !depth)
+		return r;
+	r = store_open_dir(l->store, ns, "ns", NULL);
+	if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP)
+		return 0;
+	if (r >= 0)
+		r = read_names(r, is_id, compare_text, &names);
+	if (r < 0)
+		return store_denied(l->store, r, "read namespaces", err);
+	for (size_t k = 0; k < names.nr && r >= 0; k++) {
+		(void)snprintf(below, sizeof(below), "%s%s%s", ns, *ns ? "/" : "", names.v[k]);
+		buf_reset(&path);
+		if (names_ns_path(below, &path) < 0)
+			continue;	/* too deep or too long for a namespace */
+		r = store_open_dir(l->store, below, ".", NULL);
+		if (r < 0) {
+			r = 0;		/* no directory, or gone meanwhile */
+			continue;
+		}
+		(void)close(r);
+		r = list_ns(l, below, depth - 1, err);
+	}
+	return r < 0 ? r : 0;
+}
+
+int store_list_ns(struct store *s, const char *ns, unsigned int depth, store_ns_fn *fn, void *arg, struct err *err)
+{
+	const struct ns_listing l = { .store = s, .fn = fn, .arg = arg };
+	CLEANUP_CLOSE int base = store_open_dir(s, ns, ".", err);
+
+	if (base < 0)
+		return base == -ENOENT ? err_text(err, -ENOENT, "namespace '%s' does not exist", ns) : base;
+	return list_ns(&l, ns, depth, err);
 }
 
 int store_list(struct store *s, const char *ns, store_snapshot_fn *fn, void *arg, struct err *err)

@@ -36,6 +36,7 @@ struct store_snapshot_info {
 	uint64_t size;		/* of all files */
 	char comment[256];	/* first line of the notes; foreign text */
 	char owner[128];
+	char group_comment[256];	/* first line of the group's notes, with its line feed if it has one; foreign text */
 	char fingerprint[96];	/* of the key it was made with; "" if there is none */
 	const char *verify_state, *verify_upid;	/* of the last verification, foreign text; NULL if there was none */
 	const struct store_file *files;
@@ -54,6 +55,17 @@ struct store_file {
 typedef int store_snapshot_fn(void *arg, const struct store_snapshot_info *i);
 /** store_list() - all snapshots of a namespace ("" root), groups and times sorted. A manifest that cannot be read: no size. */
 int store_list(struct store *s, const char *ns, store_snapshot_fn *fn, void *arg, struct err *err);
+
+/** store_list_group() - the same of one group. Return: as store_list(); -ENOENT if there is no such group. */
+int store_list_group(struct store *s, const char *ns, const char *type, const char *id, store_snapshot_fn *fn,
+		     void *arg, struct err *err);
+
+typedef int store_ns_fn(void *arg, const char *ns);
+/**
+ * store_list_ns() - the namespace @ns and those beneath it, at most @depth levels deeper, parents first, sorted
+ * Return: 0; -ENOENT; what @fn gives; negative errno.
+ */
+int store_list_ns(struct store *s, const char *ns, unsigned int depth, store_ns_fn *fn, void *arg, struct err *err);
 
 enum store_lock {
 	STORE_LOCK_AUTO,	/* as far as possible; a warning where it is not */
