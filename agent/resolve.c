@@ -174,6 +174,9 @@ int resolve_stat(int dirfd, const char *name, struct statx *ret)
 
 	if (statx(dirfd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &st) < 0)
 		return -errno;
+	/* negative to the kernel: damaged, and no size that anything could be read of */
+	if (st.stx_size > INT64_MAX)
+		return -EUCLEAN;
 	*ret = st;
 	return 0;
 }

@@ -65,7 +65,7 @@ static inline int item_dirfd(const struct item *i)
 /** resolve_open() - open one name in a directory without following anything. Return: a descriptor; negative errno. */
 int resolve_open(int dirfd, const char *name, uint64_t flags);
 
-/** resolve_stat() - statx() without following. Return: 0; negative errno. */
+/** resolve_stat() - statx() without following. Return: 0; -EUCLEAN for an impossible size; negative errno. */
 int resolve_stat(int dirfd, const char *name, struct statx *ret);
 
 #endif
