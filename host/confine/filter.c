@@ -12,19 +12,8 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/sanitized.h"
 #include "host/confine/priv.h"
-
-/* Sanitizers fork a tracer when the program ends. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 enum kind { KIND_OURS, KIND_JAIL };
 

@@ -10,17 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Sanitizers open files, start a thread and use ptrace at the end: no filter, and ptrace stays possible. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
+#include "common/sanitized.h"
 
 #define FILES_MAX 1024		/* clients, kick and call descriptors, sockets */
 

@@ -25,15 +25,9 @@
 
 #include <cmocka.h>
 
+#include "common/sanitized.h"
 #include "host/confine/confine.h"
 #include "host/dev/sandbox.h"
-
-/* With sanitizers there are no filters. */
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#else
-#define SANITIZED 0
-#endif
 
 static void try_ptrace(void)
 {
