@@ -56,25 +56,29 @@ static const struct {
 	struct vu_region r[2];
 	size_t nr;
 	int want;
+	const char *text;	/* names the field */
 } tables[] = {
-	{ "none", { { 0 } }, 0, 0 },
-	{ "one", { { 0, RAM, UVA, 0 } }, 1, 0 },
-	{ "size 0", { { 0, 0, UVA, 0 } }, 1, -EPROTO },
-	{ "past the end", { { 0, RAM, UVA, 1 } }, 1, -EPROTO },
-	{ "offset wraps", { { 0, 0x1000, UVA, UINT64_MAX } }, 1, -EPROTO },
-	{ "gpa wraps", { { UINT64_MAX, 0x1000, UVA, 0 } }, 1, -EPROTO },
-	{ "uva wraps", { { 0, 0x1000, UINT64_MAX - 5, 0 } }, 1, -EPROTO },
-	{ "gpa overlap", { { 0, 0x2000, UVA, 0 }, { 0x1fff, 0x1000, UVA + RAM, 0x2000 } }, 2, -EPROTO },
-	{ "uva overlap", { { 0, 0x2000, UVA, 0 }, { 0x9000, 0x1000, UVA + 1, 0x2000 } }, 2, -EPROTO },
-	{ "too many", { { 0 } }, 9, -EPROTO },
+	{ "none", { { 0 } }, 0, 0, "" },
+	{ "one", { { 0, RAM, UVA, 0 } }, 1, 0, "" },
+	{ "size 0", { { 0, 0, UVA, 0 } }, 1, -EPROTO, "memory table: region size 0" },
+	{ "past the end", { { 0, RAM, UVA, 1 } }, 1, -EPROTO, "memory table: region past the end of guest memory" },
+	{ "offset wraps", { { 0, 0x1000, UVA, UINT64_MAX } }, 1, -EPROTO, "memory table: region past the end of guest memory" },
+	{ "gpa wraps", { { UINT64_MAX, 0x1000, UVA, 0 } }, 1, -EPROTO, "memory table: region address wraps" },
+	{ "uva wraps", { { 0, 0x1000, UINT64_MAX - 5, 0 } }, 1, -EPROTO, "memory table: region address wraps" },
+	{ "gpa overlap", { { 0, 0x2000, UVA, 0 }, { 0x1fff, 0x1000, UVA + RAM, 0x2000 } }, 2, -EPROTO, "memory table: regions overlap" },
+	{ "uva overlap", { { 0, 0x2000, UVA, 0 }, { 0x9000, 0x1000, UVA + 1, 0x2000 } }, 2, -EPROTO, "memory table: regions overlap" },
+	{ "too many", { { 0 } }, 9, -EPROTO, "memory table: 9 regions" },
 };
 
 static void test_mem(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
+		struct err err = ERR_INIT;
+
 		print_message("%s\n", tables[i].name);
-		assert_int_equal(vu_mem_set(&mem, tables[i].r, tables[i].nr, NULL), tables[i].want);
+		assert_int_equal(vu_mem_set(&mem, tables[i].r, tables[i].nr, &err), tables[i].want);
+		assert_string_equal(err.text, tables[i].text);
 	}
 	assert_int_equal(vu_mem_set(&mem, regions, 2, NULL), 0);
 	assert_ptr_equal(vu_mem_gpa(&mem, 0x7fff, 1), ram + 0x7fff);
@@ -98,48 +102,53 @@ static const struct {
 	uint16_t head, idx;
 	int want;
 	size_t out, in;
+	const char *text;
 } chains[] = {
-	{ "request", { OUT(0x1000, 16, 1), IN(0x100000, 512, 2), IN_END(0x2000, 1) }, 0, 1, 1, 16, 513 },
-	{ "write only", { IN_END(0x7ff0, 16) }, 0, 1, 1, 0, 16 },
-	{ "nothing there", { OUT_END(0, 1) }, 0, 0, 0, 0, 0 },
-	{ "head past the ring", { OUT_END(0, 1) }, SIZE, 1, -EPROTO, 0, 0 },
-	{ "index jumps", { OUT_END(0, 1) }, 0, SIZE + 1, -EPROTO, 0, 0 },
-	{ "index behind", { OUT_END(0, 1) }, 0, 0xffff, -EPROTO, 0, 0 },
-	{ "next past the ring", { OUT(0, 1, SIZE) }, 0, 1, -EPROTO, 0, 0 },
-	{ "loop", { OUT(0, 1, 1), OUT(0, 1, 0) }, 0, 1, -EPROTO, 0, 0 },
-	{ "self", { OUT(0, 1, 0) }, 0, 1, -EPROTO, 0, 0 },
-	{ "readable behind writable", { IN(0, 1, 1), OUT_END(0, 1) }, 0, 1, -EPROTO, 0, 0 },
-	{ "length 0", { OUT_END(0, 0) }, 0, 1, -EPROTO, 0, 0 },
-	{ "in the hole", { OUT_END(0x8000, 1) }, 0, 1, -EPROTO, 0, 0 },
-	{ "over the edge", { OUT_END(0x7fff, 2) }, 0, 1, -EPROTO, 0, 0 },
-	{ "address wraps", { OUT_END(UINT64_MAX, 2) }, 0, 1, -EPROTO, 0, 0 },
-	{ "indirect", { OUT(0x1000, 16, 1), IN_END(0x2000, 5), IND(0, 32) }, 2, 1, 1, 16, 5 },
-	{ "indirect, next past the table", { OUT(0x1000, 16, 1), IN_END(0x2000, 5), IND(0, 16) }, 2, 1, -EPROTO, 0, 0 },
-	{ "indirect of odd length", { OUT_END(0x1000, 16), IND(0, 17) }, 1, 1, -EPROTO, 0, 0 },
-	{ "indirect, empty", { OUT_END(0x1000, 16), IND(0, 0) }, 1, 1, -EPROTO, 0, 0 },
-	{ "indirect over the edge", { OUT_END(0, 1), IND(0x7ff0, 32) }, 1, 1, -EPROTO, 0, 0 },
-	{ "indirect with next", { { 0, 16, VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT, 1 }, OUT_END(0, 1) }, 0, 1, -EPROTO, 0, 0 },
-	{ "over two regions", { OUT_END(0x7ff0, 0xf8020) }, 0, 1, -EPROTO, 0, 0 },
-	{ "length wraps the address", { OUT_END(0x1000, UINT32_MAX) }, 0, 1, -EPROTO, 0, 0 },
-	{ "end of all addresses", { OUT_END(UINT64_MAX - 15, 16) }, 0, 1, -EPROTO, 0, 0 },
-	{ "tail loops", { OUT(0, 1, 1), OUT(0, 1, 2), OUT(0, 1, 1) }, 0, 1, -EPROTO, 0, 0 },
-	{ "indirect loops", { OUT(0x1000, 16, 1), OUT(0x1000, 16, 0), IND(0, 32) }, 2, 1, -EPROTO, 0, 0 },
-	{ "indirect, length wraps", { OUT_END(0, 1), IND(0x10, 0xfffffff0) }, 1, 1, -EPROTO, 0, 0 },
-	{ "indirect, unaligned", { OUT_END(0, 1), IND(0x1001, 16) }, 1, 1, -EPROTO, 0, 0 },
-	{ "indirect in the hole", { OUT_END(0, 1), IND(0x8000, 16) }, 1, 1, -EPROTO, 0, 0 },
-	{ "indirect inside", { OUT(0, 1, 1), IND(0, 16) }, 0, 1, -EPROTO, 0, 0 },
-	{ "indirect in indirect", { IND(0, 16) }, 0, 1, -EPROTO, 0, 0 },
+	{ "request", { OUT(0x1000, 16, 1), IN(0x100000, 512, 2), IN_END(0x2000, 1) }, 0, 1, 1, 16, 513, "" },
+	{ "write only", { IN_END(0x7ff0, 16) }, 0, 1, 1, 0, 16, "" },
+	{ "nothing there", { OUT_END(0, 1) }, 0, 0, 0, 0, 0, "" },
+	{ "head past the ring", { OUT_END(0, 1) }, SIZE, 1, -EPROTO, 0, 0, "virtqueue: head of a chain" },
+	{ "index jumps", { OUT_END(0, 1) }, 0, SIZE + 1, -EPROTO, 0, 0, "virtqueue: available index" },
+	{ "index behind", { OUT_END(0, 1) }, 0, 0xffff, -EPROTO, 0, 0, "virtqueue: available index" },
+	{ "next past the ring", { OUT(0, 1, SIZE) }, 0, 1, -EPROTO, 0, 0, "virtqueue: descriptor index" },
+	{ "loop", { OUT(0, 1, 1), OUT(0, 1, 0) }, 0, 1, -EPROTO, 0, 0, "virtqueue: chain loops" },
+	{ "self", { OUT(0, 1, 0) }, 0, 1, -EPROTO, 0, 0, "virtqueue: chain loops" },
+	{ "readable behind writable", { IN(0, 1, 1), OUT_END(0, 1) }, 0, 1, -EPROTO, 0, 0, "virtqueue: readable descriptor behind a writable one" },
+	{ "length 0", { OUT_END(0, 0) }, 0, 1, -EPROTO, 0, 0, "virtqueue: descriptor length 0" },
+	{ "in the hole", { OUT_END(0x8000, 1) }, 0, 1, -EPROTO, 0, 0, "virtqueue: descriptor address" },
+	{ "over the edge", { OUT_END(0x7fff, 2) }, 0, 1, -EPROTO, 0, 0, "virtqueue: descriptor address" },
+	{ "address wraps", { OUT_END(UINT64_MAX, 2) }, 0, 1, -EPROTO, 0, 0, "virtqueue: descriptor address" },
+	{ "indirect", { OUT(0x1000, 16, 1), IN_END(0x2000, 5), IND(0, 32) }, 2, 1, 1, 16, 5, "" },
+	{ "indirect, next past the table", { OUT(0x1000, 16, 1), IN_END(0x2000, 5), IND(0, 16) }, 2, 1, -EPROTO, 0, 0, "virtqueue: descriptor index" },
+	{ "indirect of odd length", { OUT_END(0x1000, 16), IND(0, 17) }, 1, 1, -EPROTO, 0, 0, "virtqueue: length of the indirect table" },
+	{ "indirect, empty", { OUT_END(0x1000, 16), IND(0, 0) }, 1, 1, -EPROTO, 0, 0, "virtqueue: length of the indirect table" },
+	{ "indirect over the edge", { OUT_END(0, 1), IND(0x7ff0, 32) }, 1, 1, -EPROTO, 0, 0, "virtqueue: address of the indirect table" },
+	{ "indirect with next", { { 0, 16, VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT, 1 }, OUT_END(0, 1) }, 0, 1, -EPROTO, 0, 0,
+	  "virtqueue: indirect descriptor with a next one" },
+	{ "over two regions", { OUT_END(0x7ff0, 0xf8020) }, 0, 1, -EPROTO, 0, 0, "virtqueue: descriptor address" },
+	{ "length wraps the address", { OUT_END(0x1000, UINT32_MAX) }, 0, 1, -EPROTO, 0, 0, "virtqueue: descriptor address" },
+	{ "end of all addresses", { OUT_END(UINT64_MAX - 15, 16) }, 0, 1, -EPROTO, 0, 0, "virtqueue: descriptor address" },
+	{ "tail loops", { OUT(0, 1, 1), OUT(0, 1, 2), OUT(0, 1, 1) }, 0, 1, -EPROTO, 0, 0, "virtqueue: chain loops" },
+	{ "indirect loops", { OUT(0x1000, 16, 1), OUT(0x1000, 16, 0), IND(0, 32) }, 2, 1, -EPROTO, 0, 0, "virtqueue: chain loops" },
+	{ "indirect, length wraps", { OUT_END(0, 1), IND(0x10, 0xfffffff0) }, 1, 1, -EPROTO, 0, 0, "virtqueue: length of the indirect table" },
+	{ "indirect, unaligned", { OUT_END(0, 1), IND(0x1001, 16) }, 1, 1, -EPROTO, 0, 0, "virtqueue: address of the indirect table" },
+	{ "indirect in the hole", { OUT_END(0, 1), IND(0x8000, 16) }, 1, 1, -EPROTO, 0, 0, "virtqueue: address of the indirect table" },
+	{ "indirect inside", { OUT(0, 1, 1), IND(0, 16) }, 0, 1, -EPROTO, 0, 0, "virtqueue: indirect descriptor inside a chain" },
+	{ "indirect in indirect", { IND(0, 16) }, 0, 1, -EPROTO, 0, 0, "virtqueue: indirect descriptor inside a chain" },
 };
 
 static void test_chains(void **state)
 {
 	for (size_t i = 0; i < sizeof(chains) / sizeof(*chains); i++) {
+		struct err err = ERR_INIT;
+
 		print_message("%s\n", chains[i].name);
 		assert_int_equal(setup(state), 0);
 		memcpy(ram, chains[i].d, sizeof(chains[i].d));
 		put16(AVAIL + 4, chains[i].head);
 		put16(AVAIL + 2, chains[i].idx);
-		assert_int_equal(virtq_pop(&q, &chain, NULL), chains[i].want);
+		assert_int_equal(virtq_pop(&q, &chain, &err), chains[i].want);
+		assert_string_equal(err.text, chains[i].text);
 		if (chains[i].want < 1)
 			continue;
 		assert_int_equal(chain.head, chains[i].head);
@@ -207,20 +216,21 @@ static const struct {
 	uint32_t size;
 	uint64_t desc, avail, used;
 	int want;
+	const char *text;
 } rings[] = {
-	{ "good", 8, UVA, UVA + AVAIL, UVA + USED, 0 },
-	{ "size 0", 0, UVA, UVA + AVAIL, UVA + USED, -EPROTO },
-	{ "size 6", 6, UVA, UVA + AVAIL, UVA + USED, -EPROTO },
-	{ "size 2048", 2048, UVA, UVA + AVAIL, UVA + USED, -EPROTO },
-	{ "unaligned table", 8, UVA + 8, UVA + AVAIL, UVA + USED, -EPROTO },
-	{ "unaligned used", 8, UVA, UVA + AVAIL, UVA + USED + 2, -EPROTO },
-	{ "table over the edge", 8, UVA + 0x7f90, UVA + AVAIL, UVA + USED, -EPROTO },
-	{ "avail outside", 8, UVA, 0, UVA + USED, -EPROTO },
-	{ "used outside", 8, UVA, UVA + AVAIL, UVA + 0x8000, -EPROTO },
-	{ "used wraps", 8, UVA, UVA + AVAIL, UINT64_MAX - 3, -EPROTO },
-	{ "avail over the edge", 8, UVA, UVA + 0x7ff0, UVA + USED, -EPROTO },
-	{ "guest address for an own one", 8, 0, AVAIL, USED, -EPROTO },
-	{ "used over the edge", 8, UVA, UVA + AVAIL, UVA + 0x7fbc, -EPROTO },
+	{ "good", 8, UVA, UVA + AVAIL, UVA + USED, 0, "" },
+	{ "size 0", 0, UVA, UVA + AVAIL, UVA + USED, -EPROTO, "virtqueue: size 0" },
+	{ "size 6", 6, UVA, UVA + AVAIL, UVA + USED, -EPROTO, "virtqueue: size 6" },
+	{ "size 2048", 2048, UVA, UVA + AVAIL, UVA + USED, -EPROTO, "virtqueue: size 2048" },
+	{ "unaligned table", 8, UVA + 8, UVA + AVAIL, UVA + USED, -EPROTO, "virtqueue: address of the descriptor table" },
+	{ "unaligned used", 8, UVA, UVA + AVAIL, UVA + USED + 2, -EPROTO, "virtqueue: address of the used ring" },
+	{ "table over the edge", 8, UVA + 0x7f90, UVA + AVAIL, UVA + USED, -EPROTO, "virtqueue: address of the descriptor table" },
+	{ "avail outside", 8, UVA, 0, UVA + USED, -EPROTO, "virtqueue: address of the available ring" },
+	{ "used outside", 8, UVA, UVA + AVAIL, UVA + 0x8000, -EPROTO, "virtqueue: address of the used ring" },
+	{ "used wraps", 8, UVA, UVA + AVAIL, UINT64_MAX - 3, -EPROTO, "virtqueue: address of the used ring" },
+	{ "avail over the edge", 8, UVA, UVA + 0x7ff0, UVA + USED, -EPROTO, "virtqueue: address of the available ring" },
+	{ "guest address for an own one", 8, 0, AVAIL, USED, -EPROTO, "virtqueue: address of the descriptor table" },
+	{ "used over the edge", 8, UVA, UVA + AVAIL, UVA + 0x7fbc, -EPROTO, "virtqueue: address of the used ring" },
 };
 
 static void test_rings(void **state)
@@ -228,9 +238,11 @@ static void test_rings(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rings) / sizeof(*rings); i++) {
 		struct virtq r = { .mem = &mem, .size = (uint16_t)rings[i].size };
+		struct err err = ERR_INIT;
 
 		print_message("%s\n", rings[i].name);
-		assert_int_equal(virtq_start(&r, rings[i].desc, rings[i].avail, rings[i].used, NULL), rings[i].want);
+		assert_int_equal(virtq_start(&r, rings[i].desc, rings[i].avail, rings[i].used, &err), rings[i].want);
+		assert_string_equal(err.text, rings[i].text);
 		assert_int_equal(virtq_running(&r), rings[i].want == 0);
 	}
 }
@@ -256,29 +268,30 @@ static const struct {
 	uint8_t payload[24];
 	size_t fds;
 	int want;
+	const char *text;
 } messages[] = {
-	{ "GET_FEATURES", { VU_GET_FEATURES, 1, 0 }, { 0 }, 0, 0 },
-	{ "needs a reply", { VU_SET_OWNER, 9, 0 }, { 0 }, 0, 0 },
-	{ "version 0", { VU_GET_FEATURES, 0, 0 }, { 0 }, 0, -EPROTO },
-	{ "a reply", { VU_GET_FEATURES, 5, 0 }, { 0 }, 0, -EPROTO },
-	{ "unknown flag", { VU_GET_FEATURES, 17, 0 }, { 0 }, 0, -EPROTO },
-	{ "request 0", { 0, 1, 0 }, { 0 }, 0, -EPROTO },
-	{ "SET_LOG_BASE", { 6, 1, 8 }, { 0 }, 0, -EPROTO },
-	{ "request 1000", { 1000, 1, 0 }, { 0 }, 0, -EPROTO },
-	{ "payload where none belongs", { VU_GET_FEATURES, 1, 8 }, { 0 }, 0, -EPROTO },
-	{ "short payload", { VU_SET_FEATURES, 1, 7 }, { 0 }, 0, -EPROTO },
-	{ "descriptor where none belongs", { VU_SET_FEATURES, 1, 8 }, { 0 }, 1, -EPROTO },
-	{ "kick", { VU_SET_VRING_KICK, 1, 8 }, { 0 }, 1, 0 },
-	{ "kick without descriptor", { VU_SET_VRING_KICK, 1, 8 }, { 0 }, 0, -EPROTO },
-	{ "call, none", { VU_SET_VRING_CALL, 1, 8 }, { 1, 1 }, 0, 0 },
-	{ "config", { VU_GET_CONFIG, 1, 20 }, { 0, 0, 0, 0, 8 }, 0, 0 },
-	{ "config past the end", { VU_GET_CONFIG, 1, 20 }, { 249, 0, 0, 0, 8 }, 0, -EPROTO },
-	{ "config shorter than it says", { VU_GET_CONFIG, 1, 19 }, { 0, 0, 0, 0, 8 }, 0, -EPROTO },
-	{ "config huge", { VU_GET_CONFIG, 1, 12 }, { 0, 0, 0, 0, 255, 255, 255, 255 }, 0, -EPROTO },
-	{ "memory table, regions missing", { VU_SET_MEM_TABLE, 1, 8 }, { 1 }, 1, -EPROTO },
-	{ "memory table, too many", { VU_SET_MEM_TABLE, 1, 8 }, { 9 }, 0, -EPROTO },
-	{ "memory table, empty", { VU_SET_MEM_TABLE, 1, 8 }, { 0 }, 0, 0 },
-	{ "size over the limit", { VU_SET_CONFIG, 1, 100000 }, { 0 }, 0, -EPROTO },
+	{ "GET_FEATURES", { VU_GET_FEATURES, 1, 0 }, { 0 }, 0, 0, "" },
+	{ "needs a reply", { VU_SET_OWNER, 9, 0 }, { 0 }, 0, 0, "" },
+	{ "version 0", { VU_GET_FEATURES, 0, 0 }, { 0 }, 0, -EPROTO, "vhost-user: GET_FEATURES: flags 0" },
+	{ "a reply", { VU_GET_FEATURES, 5, 0 }, { 0 }, 0, -EPROTO, "vhost-user: GET_FEATURES: flags 0x5" },
+	{ "unknown flag", { VU_GET_FEATURES, 17, 0 }, { 0 }, 0, -EPROTO, "vhost-user: GET_FEATURES: flags 0x11" },
+	{ "request 0", { 0, 1, 0 }, { 0 }, 0, -EPROTO, "vhost-user: request 0" },
+	{ "SET_LOG_BASE", { 6, 1, 8 }, { 0 }, 0, -EPROTO, "vhost-user: request 6" },
+	{ "request 1000", { 1000, 1, 0 }, { 0 }, 0, -EPROTO, "vhost-user: request 1000" },
+	{ "payload where none belongs", { VU_GET_FEATURES, 1, 8 }, { 0 }, 0, -EPROTO, "vhost-user: GET_FEATURES: payload" },
+	{ "short payload", { VU_SET_FEATURES, 1, 7 }, { 0 }, 0, -EPROTO, "vhost-user: SET_FEATURES: payload" },
+	{ "descriptor where none belongs", { VU_SET_FEATURES, 1, 8 }, { 0 }, 1, -EPROTO, "vhost-user: SET_FEATURES: 1 descriptors" },
+	{ "kick", { VU_SET_VRING_KICK, 1, 8 }, { 0 }, 1, 0, "" },
+	{ "kick without descriptor", { VU_SET_VRING_KICK, 1, 8 }, { 0 }, 0, -EPROTO, "vhost-user: SET_VRING_KICK: 0 descriptors" },
+	{ "call, none", { VU_SET_VRING_CALL, 1, 8 }, { 1, 1 }, 0, 0, "" },
+	{ "config", { VU_GET_CONFIG, 1, 20 }, { 0, 0, 0, 0, 8 }, 0, 0, "" },
+	{ "config past the end", { VU_GET_CONFIG, 1, 20 }, { 249, 0, 0, 0, 8 }, 0, -EPROTO, "vhost-user: GET_CONFIG: payload" },
+	{ "config shorter than it says", { VU_GET_CONFIG, 1, 19 }, { 0, 0, 0, 0, 8 }, 0, -EPROTO, "vhost-user: GET_CONFIG: payload" },
+	{ "config huge", { VU_GET_CONFIG, 1, 12 }, { 0, 0, 0, 0, 255, 255, 255, 255 }, 0, -EPROTO, "vhost-user: GET_CONFIG: payload" },
+	{ "memory table, regions missing", { VU_SET_MEM_TABLE, 1, 8 }, { 1 }, 1, -EPROTO, "vhost-user: SET_MEM_TABLE: payload" },
+	{ "memory table, too many", { VU_SET_MEM_TABLE, 1, 8 }, { 9 }, 0, -EPROTO, "vhost-user: SET_MEM_TABLE: payload" },
+	{ "memory table, empty", { VU_SET_MEM_TABLE, 1, 8 }, { 0 }, 0, 0, "" },
+	{ "size over the limit", { VU_SET_CONFIG, 1, 100000 }, { 0 }, 0, -EPROTO, "vhost-user: SET_CONFIG: size 100000" },
 };
 
 static void test_messages(void **state)
@@ -287,12 +300,14 @@ static void test_messages(void **state)
 	for (size_t i = 0; i < sizeof(messages) / sizeof(*messages); i++) {
 		uint8_t raw[12 + 24];
 		size_t len = messages[i].header[2] <= 24 ? messages[i].header[2] : 24;
+		struct err err = ERR_INIT;
 		struct vu_msg m;
 
 		print_message("%s\n", messages[i].name);
 		memcpy(raw, messages[i].header, 12);
 		memcpy(raw + 12, messages[i].payload, 24);
-		assert_int_equal(vu_msg_parse(raw, 12 + len, messages[i].fds, &m, NULL), messages[i].want);
+		assert_int_equal(vu_msg_parse(raw, 12 + len, messages[i].fds, &m, &err), messages[i].want);
+		assert_string_equal(err.text, messages[i].text);
 	}
 }
 
