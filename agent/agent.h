@@ -53,7 +53,11 @@ struct agent {
 	const char *lock_dir, *mnt_dir;		/* existing directories */
 	bool is_init;				/* PID 1 of the VM: power off at the end */
 	struct agent_shared *shared;
+	unsigned int watchdog_s;		/* without a request for so long the VM ends */
 	size_t worker;				/* index of this worker's slot */
+	uint32_t left_out[WIRE_LEFT_OUT_MAX];	/* ports of work (common/wire.h) that ended earlier VMs */
+	size_t nr_left_out;
+	int work_fd;				/* of this worker: says what is in work; 0: nothing is */
 };
 
 /** agent_now() - CLOCK_BOOTTIME in seconds. */

@@ -6,6 +6,7 @@
 
 #include "agent/auth.h"
 #include "agent/request.h"
+#include "agent/work.h"
 #include "common/jsonw.h"
 
 static int handle_status(struct request *q)
@@ -85,6 +86,7 @@ static void run(struct request *q, const struct route *route)
 		return;
 	}
 	r = route->handle(q);
+	work_end(q->a);
 	if (r < 0)
 		(void)reply_fail(q->reply, http_status(r), r, q->err->text);
 	if (route->load != AGENT_IDLE)

@@ -7,6 +7,7 @@
 
 #include "agent/disk.h"
 #include "agent/fstype.h"
+#include "agent/work.h"
 
 bool bucket_shows(const struct part *p, const struct probe *whole)
 {
@@ -64,7 +65,9 @@ int bucket_list(struct agent *a, const struct target *t, bucket_fn *fn, void *ar
 
 	if (t->level == TARGET_ROOT)
 		return list_disks(a, fn, arg);
-	r = disk_locate(t->disk, err);
+	r = work_begin(a, t->disk, "", err);
+	if (r == 0)
+		r = disk_locate(t->disk, err);
 	if (r < 0)
 		return r;
 	r = disk_size(t->disk->dev, &size);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/work.h"
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/log.h"
@@ -161,19 +162,41 @@ int init_parse_mount(struct agent_mount *m, const char *text, size_t len)
 	return 0;
 }
 
-static int read_mount_options(struct agent *a, struct err *err)
+static int parse_mount(struct agent *a, const char *text, size_t len)
+{
+	return init_parse_mount(&a->mount, text, len);
+}
+
+int init_parse_watchdog(struct agent *a, const char *text, size_t len)
+{
+	unsigned int v = 0;
+
+	if (!len || len > 9)
+		return -EBADMSG;
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return -EBADMSG;
+		v = v * 10 + (unsigned int)(text[i] - '0');
+	}
+	if (!v)
+		return -EBADMSG;
+	a->watchdog_s = v;
+	return 0;
+}
+
+/* What the host need not give. Return: 0; negative errno. */
+static int read_optional(struct agent *a, const char *path, int (*parse)(struct agent *, const char *, size_t),
+			 struct err *err)
 {
 	CLEANUP_FREE char *text = NULL;
 	size_t len;
-	int r = io_read_file(AT_FDCWD, WIRE_FWCFG_MOUNT_PATH, FW_CFG_MAX, &text, &len);
+	int r = io_read_file(AT_FDCWD, path, FW_CFG_MAX, &text, &len);
 
 	if (r == -ENOENT)
 		return 0;
-	if (r < 0)
-		return err_set(err, r, "read the options for mounts from fw_cfg");
-	if (init_parse_mount(&a->mount, text, len) < 0)
-		return err_text(err, -EBADMSG, "the options for mounts in fw_cfg are malformed");
-	return 0;
+	if (r == 0)
+		r = parse(a, text, len);
+	return r < 0 ? err_set(err, r, "read '%s'", path) : 0;
 }
 
 int init_read_fw_cfg(struct agent *a, struct err *err)
@@ -193,7 +216,10 @@ int init_read_fw_cfg(struct agent *a, struct err *err)
 		return err_set(err, r, "read the names of the disks from fw_cfg");
 	if (init_parse_disks(a, disks, len) < 0)
 		return err_text(err, -EBADMSG, "the names of the disks in fw_cfg are malformed");
-	return read_mount_options(a, err);
+	r = read_optional(a, WIRE_FWCFG_MOUNT_PATH, parse_mount, err);
+	if (r == 0)
+		r = read_optional(a, WIRE_FWCFG_LEFT_OUT_PATH, work_parse_left_out, err);
+	return r < 0 ? r : read_optional(a, WIRE_FWCFG_WATCHDOG_PATH, init_parse_watchdog, err);
 }
 
 void init_poweroff(const char *reason)

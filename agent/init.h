@@ -13,6 +13,9 @@ int init_setup(struct err *err);
 /** init_read_fw_cfg() - ticket and disk names that the host gave. */
 int init_read_fw_cfg(struct agent *a, struct err *err);
 
+/** init_parse_watchdog() - text of WIRE_FWCFG_WATCHDOG: 1 to 9 digits, not 0. Return: 0; -EBADMSG. */
+int init_parse_watchdog(struct agent *a, const char *text, size_t len);
+
 /** init_parse_disks() - lines "NNNN NAME\n" in rising order of numbers. Return: 0; -EBADMSG. */
 int init_parse_disks(struct agent *a, const char *text, size_t len);
 

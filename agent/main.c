@@ -17,7 +17,8 @@
 #include "common/io.h"
 #include "common/log.h"
 
-static const char usage[] = "usage: pluck-agent --unix SOCKET --ticket-file FILE --state DIR [--disk NAME=DEVICE]...\n"
+static const char usage[] = "usage: pluck-agent --unix SOCKET --ticket-file FILE --state DIR [--watchdog SECONDS]\n"
+			    "       [--disk NAME=DEVICE]...\n"
 			    "Runs the agent of the micro-VM by hand, as root, for tests; DIR must have mnt/ and lock/.\n";
 
 static int add_disk(struct agent *a, char *arg)
@@ -66,6 +67,7 @@ static int setup_by_hand(struct agent *a, int argc, char **argv, struct err *err
 	static const struct option options[] = {
 		{ "unix", 1, NULL, 'u' },  { "ticket-file", 1, NULL, 't' },
 		{ "state", 1, NULL, 's' }, { "disk", 1, NULL, 'd' },
+		{ "watchdog", 1, NULL, 'w' },
 		{ 0 },
 	};
 	const char *path = NULL;
@@ -78,6 +80,8 @@ static int setup_by_hand(struct agent *a, int argc, char **argv, struct err *err
 			r = read_ticket(a, optarg);
 		else if (c == 's')
 			r = set_state(a, optarg);
+		else if (c == 'w')
+			r = init_parse_watchdog(a, optarg, strlen(optarg));
 		else
 			r = c == 'd' ? add_disk(a, optarg) : -EINVAL;
 	}
@@ -106,7 +110,7 @@ static int setup_in_vm(struct agent *a, struct err *err)
 
 int main(int argc, char **argv)
 {
-	struct agent a = { .is_init = getpid() == 1 };
+	struct agent a = { .is_init = getpid() == 1, .watchdog_s = WIRE_WATCHDOG_S };
 	struct err err = ERR_INIT;
 	int fd;
 
@@ -123,7 +127,7 @@ int main(int argc, char **argv)
 	if (fd >= 0) {
 		atomic_store(&a.shared->start_s, agent_now());
 		if (server_run(&a, fd, &err) == 0)
-			err_text(&err, 0, "nobody asked for anything in %d s", WIRE_WATCHDOG_S);
+			err_text(&err, 0, "nobody asked for anything in %u s", a.watchdog_s);
 	}
 	if (a.is_init)
 		init_poweroff(err.text);

@@ -12,6 +12,7 @@
 #include "agent/disk.h"
 #include "agent/fsmount.h"
 #include "agent/part.h"
+#include "agent/work.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/path.h"
@@ -240,8 +241,11 @@ int item_open(struct agent *a, const struct target *t, struct item *ret, struct 
 {
 	CLEANUP_ITEM struct item i = ITEM_INIT;
 	char dev[AGENT_DEV_MAX], quoted[600];
-	int r = target_device(a, t, dev, err);
+	int r = work_begin(a, t->disk, t->shown, err);
 
+	if (r < 0)
+		return err_ctx(err, r, "'%s/%s'", t->disk->name, t->shown);
+	r = target_device(a, t, dev, err);
 	if (r < 0)
 		return r;
 	i.root_fd = fsmount_open(a, dev, err);

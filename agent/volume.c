@@ -9,6 +9,7 @@
 #include "agent/fsmount.h"
 #include "agent/fstype.h"
 #include "agent/request.h"
+#include "agent/work.h"
 #include "common/jsonw.h"
 
 /* The tree of "disks". Nothing is mounted for it. */
@@ -52,7 +53,7 @@ static bool volume_trouble(const struct agent *a, const struct probe *p, const s
 
 /* What was found on a volume, and whether it can be opened. */
 static void content_fields(const struct agent *a, struct jsonw *w, const struct probe *p, const char *dev,
-			   const char *disk, const char *below)
+			   const struct agent_disk *d, const char *below)
 {
 	const struct fstype *fs = fstype_find_version(p->type, p->version);
 	char text[WIRE_MOUNT_MAX + 128];
@@ -60,9 +61,13 @@ static void content_fields(const struct agent *a, struct jsonw *w, const struct 
 	text_field(w, "label", p->label);
 	text_field(w, "uuid", p->uuid);
 	if (fs)
-		path_field(w, disk, below);
-	if (volume_trouble(a, p, fs, dev, text, sizeof(text)))
+		path_field(w, d->name, below);
+	if (work_is_left_out(a, d, below + 1)) {
+		jsonw_key_string(w, "error", WORK_LEFT_OUT);
+		jsonw_key_bool(w, "left-out", true);
+	} else if (volume_trouble(a, p, fs, dev, text, sizeof(text))) {
 		jsonw_key_string(w, "error", text);
+	}
 }
 
 static void raw_volume(const struct agent *a, struct jsonw *w, const struct agent_disk *d, const struct probe *whole,
@@ -72,7 +77,7 @@ static void raw_volume(const struct agent *a, struct jsonw *w, const struct agen
 	jsonw_key_string(w, "name", "raw");
 	jsonw_key_string(w, "type", whole->type);
 	jsonw_key_u64(w, "size", size);
-	content_fields(a, w, whole, d->dev, d->name, "/raw");
+	content_fields(a, w, whole, d->dev, d, "/raw");
 	jsonw_object_end(w);
 }
 
@@ -96,7 +101,7 @@ static void part_volume(const struct agent *a, struct jsonw *w, const struct age
 		err_set(&err, r, "cannot read the partition");
 		jsonw_key_string(w, "error", err.text);
 	} else {
-		content_fields(a, w, &p, part->dev, d->name, below);
+		content_fields(a, w, &p, part->dev, d, below);
 		if (dynamic && !p.type[0])
 			jsonw_key_string(w, "error", DYNAMIC_PIECE_TEXT);
 	}
@@ -155,7 +160,9 @@ static void disk_volume(struct request *q, struct jsonw *w, struct agent_disk *d
 	jsonw_object_begin(w);
 	jsonw_key_string(w, "name", d->name);
 	jsonw_key_string(w, "type", "disk");
-	r = disk_locate(d, &err);
+	r = work_begin(q->a, d, "", &err);
+	if (r == 0)
+		r = disk_locate(d, &err);
 	if (r == 0 && (r = disk_size(d->dev, &size)) < 0)
 		err_set(&err, r, "size");
 	if (r == 0) {
@@ -165,6 +172,8 @@ static void disk_volume(struct request *q, struct jsonw *w, struct agent_disk *d
 	}
 	if (r < 0)
 		jsonw_key_string(w, "error", err.text);
+	if (work_is_left_out(q->a, d, ""))
+		jsonw_key_bool(w, "left-out", true);
 	jsonw_object_end(w);
 }
 

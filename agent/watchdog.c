@@ -37,11 +37,11 @@ int agent_set_load(struct agent *a, enum agent_load load)
 
 int64_t agent_timeout(const struct agent *a)
 {
-	int64_t left = atomic_load(&a->shared->ping_s) + WIRE_WATCHDOG_S - agent_now();
+	int64_t left = atomic_load(&a->shared->ping_s) + a->watchdog_s - agent_now();
 
 	for (size_t i = 0; i < WIRE_CONN_MAX; i++)
 		if (atomic_load(&a->shared->worker[i].load) != AGENT_IDLE)
-			return WIRE_WATCHDOG_S;
+			return a->watchdog_s;
 	return left > 0 ? left : 0;
 }
 

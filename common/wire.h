@@ -40,6 +40,10 @@
  * Every answer to list?ext=1, extract and run is chunked and ends with the trailer fields below. Without a good
  * trailer the stream is incomplete. (The body of run is what the program wrote, stdout and stderr together.)
  * A stream that the agent had to give up ends with the single trailer field WIRE_HDR_ERROR (errno name) in their place.
+ *
+ * Work: before a worker of the agent touches a volume it connects to the host's port wire_work_port(), on which nothing is said, and
+ * stays connected until it is done. So the host knows what was in work when a VM dies or hangs, and leaves that out of the next
+ * VM: WIRE_FWCFG_LEFT_OUT has the ports, 8 hexadecimal digits and a line feed each.
  */
 
 #include <stdint.h>
@@ -59,7 +63,9 @@
 #define WIRE_DEPTH_MAX 16384			/* directories below each other that a walk enters */
 #define WIRE_CONN_MAX 64			/* connections at once */
 #define WIRE_EXTRACT_MAX 32			/* extracts at once; one more is answered 503 */
-#define WIRE_WATCHDOG_S 600
+#define WIRE_WATCHDOG_S 600			/* unless WIRE_FWCFG_WATCHDOG has another number of seconds, decimal */
+#define WIRE_FWCFG_WATCHDOG "opt/org.pluck/watchdog"
+#define WIRE_FWCFG_WATCHDOG_PATH "/sys/firmware/qemu_fw_cfg/by_name/opt/org.pluck/watchdog/raw"
 
 #define WIRE_HDR_ERROR "pluck-error"
 #define WIRE_TRAILER_ENTRIES "pluck-entries"	/* decimal: lines or archive members */
@@ -87,5 +93,26 @@
 #define WIRE_SERIAL_TOOLS "pluck-tools"		/* the on-demand tools image */
 #define WIRE_DISK_NAME_MAX 255
 #define WIRE_DISK_SUFFIX ".img.fidx"		/* optional behind a disk's name in a path */
+
+#define WIRE_WORK_PORT 0x80000000u		/* this bit makes a port one of work */
+#define WIRE_LEFT_OUT_MAX 64
+#define WIRE_FWCFG_LEFT_OUT "opt/org.pluck/left-out"
+#define WIRE_FWCFG_LEFT_OUT_PATH "/sys/firmware/qemu_fw_cfg/by_name/opt/org.pluck/left-out/raw"
+
+/**
+ * wire_work_port() - the port that stands for a volume
+ * @volume: bucket and component ("part/1"); "" is the disk as a whole
+ * Return: WIRE_WORK_PORT and 31 bits of FNV-1a over both; never the highest number, which vsock takes for "any".
+ */
+static inline uint32_t wire_work_port(unsigned int slot, const char *volume)
+{
+	uint32_t h = 2166136261u;
+
+	h = (h ^ (slot & 0xff)) * 16777619u;
+	for (; *volume; volume++)
+		h = (h ^ (uint8_t)*volume) * 16777619u;
+	h |= WIRE_WORK_PORT;
+	return h == UINT32_MAX ? h - 1 : h;
+}
 
 #endif

@@ -154,7 +154,7 @@ static int list_in_vm(const struct target *t, struct listing *l, struct err *err
 		return r;
 	r = client_list(c, l->base, l->base_len, l->recursive, on_entry, l, &totals, err);
 	client_free(c);
-	return r;
+	return target_why(t, r, err);
 }
 
 /* Text shows no more than the catalog of a snapshot knows. */

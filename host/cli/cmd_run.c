@@ -32,7 +32,7 @@ static void put_output(const char *p, size_t len, bool terminal)
 	(void)cli_out_buf(&b);
 }
 
-static int run_program(struct client *c, const struct buf *words)
+static int run_program(const struct target *t, struct client *c, const struct buf *words)
 {
 	bool terminal = isatty(STDOUT_FILENO);
 	struct err err = ERR_INIT;
@@ -41,12 +41,16 @@ static int run_program(struct client *c, const struct buf *words)
 	int r;
 
 	r = client_run_begin(c, words->data, words->len, &err);
-	if (r < 0)
+	if (r < 0) {
+		r = target_why(t, r, &err);
 		return cli_fail(&err, r);
+	}
 	while ((n = client_read(c, chunk, sizeof(chunk), &err)) > 0)
 		put_output(chunk, (size_t)n, terminal);
-	if (n < 0)
-		return cli_fail(&err, (int)n);
+	if (n < 0) {
+		r = target_why(t, (int)n, &err);
+		return cli_fail(&err, r);
+	}
 	if (client_last_totals(c)->exit_status < 0)
 		return cli_fail(&err, err_text(&err, -EPROTO, "the VM does not tell how the program ended"));
 	return client_last_totals(c)->exit_status;
@@ -76,7 +80,7 @@ static int run_run(const struct args *a)
 		r = target_open(&t, &err);
 	if (r == 0)
 		r = target_connect(&t, &c, NULL, &err);
-	r = r < 0 ? cli_fail(&err, r) : run_program(c, &words);
+	r = r < 0 ? cli_fail(&err, r) : run_program(&t, c, &words);
 	client_free(c);
 	target_free(&t);
 	return r;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/b64.h"
 #include "common/cleanup.h"
 #include "common/jsonw.h"
+#include "common/log.h"
 #include "host/cli/archive.h"
 #include "host/cli/entry_out.h"
 #include "host/cli/target.h"
@@ -309,14 +311,54 @@ static int print_tree(json_t *list, const struct target *t, enum cli_format form
 	return cli_out_buf(&out);
 }
 
+/* The second time in a new VM, which leaves out what ended the first. */
+static int ask_disks(const struct target *t, json_t **ret, struct err *err)
+{
+	int r = 0;
+
+	for (int i = 0; i < 2; i++) {
+		struct client *c = NULL;
+
+		r = target_connect(t, &c, NULL, err);
+		if (r == 0)
+			r = target_why(t, client_disks(c, ret, err), err);
+		client_free(c);
+		if (r != -EHOSTDOWN)
+			break;
+	}
+	return r;
+}
+
+/* What ended a VM, by name. Return: how much of that there is. */
+static size_t tell_left_out(const json_t *list, const char *above, unsigned int depth)
+{
+	const json_t *v;
+	size_t i, nr = 0;
+
+	json_array_foreach((json_t *)list, i, v) {
+		const char *name = json_string_value(json_object_get(v, "name"));
+		const char *why = json_string_value(json_object_get(v, "error"));
+		char q[300], path[1024];
+
+		(void)log_quote(name ? name : "", name ? strlen(name) : 0, q, sizeof(q));
+		(void)snprintf(path, sizeof(path), "%s%s%s", above, *above ? "/" : "", q);
+		if (json_is_true(json_object_get(v, "left-out"))) {
+			nr++;
+			cli_error("'%s': %s", path, why ? why : "left out");
+		}
+		if (depth < TREE_DEPTH_MAX)
+			nr += tell_left_out(json_object_get(v, "children"), path, depth + 1);
+	}
+	return nr;
+}
+
 static int run_disks(const struct args *a)
 {
 	struct err err = ERR_INIT;
-	struct client *c = NULL;
 	struct target t = { 0 };
 	enum cli_format format;
+	size_t pos = 0, left_out = 0;
 	json_t *list = NULL;
-	size_t pos = 0;
 	int r;
 
 	cli_progress_init(false);
@@ -328,15 +370,14 @@ static int run_disks(const struct args *a)
 	if (r == 0)
 		r = target_open(&t, &err);
 	if (r == 0)
-		r = target_connect(&t, &c, NULL, &err);
+		r = ask_disks(&t, &list, &err);
 	if (r == 0)
-		r = client_disks(c, &list, &err);
+		left_out = tell_left_out(list, "", 0);
 	if (r == 0 && print_tree(list, &t, format) == -ENOMEM)
 		r = err_set(&err, -ENOMEM, "disks");
 	json_decref(list);
-	client_free(c);
 	target_free(&t);
-	return r < 0 ? cli_fail(&err, r) : EXIT_OK;
+	return r < 0 ? cli_fail(&err, r) : left_out ? EXIT_PARTIAL : EXIT_OK;
 }
 
 const struct command cmd_stat = {

@@ -207,7 +207,7 @@ static int list_in_vm(const struct target *t, struct listing *l, struct err *err
 
 	if (r < 0)
 		return r;
-	r = client_list_plain(c, l->base.data, l->base.len, on_entry, l, err);
+	r = target_why(t, client_list_plain(c, l->base.data, l->base.len, on_entry, l, err), err);
 	client_free(c);
 	if (r == -ENOENT || r == -EINVAL || r == -ENOTDIR || r == -ELOOP)
 		l->code = 400;

@@ -169,6 +169,8 @@ static int extract_one(struct extract *x, const struct target_path *p, struct er
 		(void)cli_signals_defer(-1);
 	client_free(x->client);
 	x->client = NULL;
+	if (r < 0 && !x->target_error)
+		r = target_why(&x->target, r, err);
 	return r < 0 ? r : make_links(x, p, true, err);
 }
 
@@ -203,12 +205,26 @@ static int open_dir(struct extract *x, struct err *err)
 	return 0;
 }
 
+/* A VM that ended costs the path it was at; into a directory, the next ones come out of a new VM. */
 static int extract_all(struct extract *x, struct err *err)
 {
+	struct err first = ERR_INIT;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < x->nr_paths; i++)
+	for (size_t i = 0; r == 0 && i < x->nr_paths; i++) {
 		r = extract_one(x, &x->path[i], err);
+		if (r != -EHOSTDOWN || x->form != FORM_DIR || i + 1 == x->nr_paths)
+			continue;
+		if (first.code)
+			cli_error("%s", err->text);
+		else
+			first = *err;
+		r = 0;
+	}
+	if (r == 0 && first.code) {
+		*err = first;
+		r = first.code;
+	}
 	return r;
 }
 

@@ -55,7 +55,7 @@ const struct opt target_vm_opts[] = {
 	{ OPT("jail", OPT_TEXT, "auto|strict|reduced", "around QEMU (default: auto, which is strict)") },
 	{ OPT("accel", OPT_TEXT, "auto|kvm|tcg", "how the VM's processor is made (default: PLUCK_ACCEL, else auto)") },
 	{ OPT("idle-timeout", OPT_NUMBER, "SECONDS",
-	      "the VM ends after so long without use (default: 600)"), .min = 1, .max = 604800 },
+	      "the VM ends after so long without use, 0: with the command (default: 600)"), .min = 0, .max = 604800 },
 	OPT_END,
 };
 
@@ -244,6 +244,8 @@ static void take_vm_opts(const struct args *a, struct session_spec *ret)
 {
 	ret->memory_mib = (uint32_t)args_number(a, "memory", 0);
 	ret->idle_timeout_s = (uint32_t)args_number(a, "idle-timeout", 0);
+	if (args_has(a, "idle-timeout") && !ret->idle_timeout_s)
+		ret->idle_timeout_s = SESSION_IDLE_NONE;
 	ret->reduced_jail = is_word(a, "jail", "reduced");
 	if (is_word(a, "accel", "kvm"))
 		ret->accel = SESSION_ACCEL_KVM;
@@ -266,6 +268,7 @@ int target_parse(const struct args *a, size_t *pos, struct target *ret, struct e
 	}
 	if (command_opt(a->cmd, "memory", 6)) {
 		take_vm_opts(a, &ret->spec);
+		ret->strict_jail = is_word(a, "jail", "strict");
 		r = mount_options_text(a, &ret->mount, err);
 		if (r < 0)
 			return r;
@@ -487,6 +490,7 @@ const char *target_inner(const struct target_path *p, size_t *ret_len)
 }
 
 static bool confined;	/* this process, for good */
+static uint32_t last_vm;	/* that this process was connected to */
 
 int target_confine(const struct target *t, struct err *err)
 {
@@ -494,6 +498,44 @@ int target_confine(const struct target *t, struct err *err)
 
 	confined = r == 0;
 	return r;
+}
+
+/* A session that runs keeps what it was started with: a weaker jail than was asked for is refused, the rest is told. */
+static int check_session(const struct target *t, const struct session_conn *conn, struct err *err)
+{
+	const struct session_spec *s = &t->spec;
+	static bool told;
+	uint32_t idle = s->idle_timeout_s == SESSION_IDLE_NONE ? 0 : s->idle_timeout_s;
+
+	if (t->strict_jail && conn->reduced_jail)
+		return err_text(err, -EHOSTDOWN, "the session that runs has the reduced jail: end it with 'pluck stop' first");
+	if (told)
+		return 0;
+	told = true;
+	if (s->reduced_jail && !conn->reduced_jail)
+		log_warn("the session that runs keeps its strict jail");
+	if (s->memory_mib && s->memory_mib != conn->memory_mib)
+		log_warn("the session that runs keeps its memory of %u MiB: end it with 'pluck stop' first for another size",
+			 conn->memory_mib);
+	if (s->idle_timeout_s && idle != conn->idle_timeout_s)
+		log_warn("the session that runs keeps its idle time-out of %u s", conn->idle_timeout_s);
+	if (s->accel == SESSION_ACCEL_KVM && !conn->kvm)
+		log_warn("the VM runs without KVM");
+	if (s->accel == SESSION_ACCEL_TCG && conn->kvm)
+		log_warn("the session that runs keeps KVM");
+	return 0;
+}
+
+int target_why(const struct target *t, int code, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (code != -ENODATA && code != -EPROTO && code != -ECONNRESET && code != -ETIMEDOUT && code != -EBADMSG)
+		return code;
+	if (!t->nr_disks || session_why(&t->spec, last_vm, &why) == 0)
+		return code;
+	*err = why;
+	return why.code;
 }
 
 int target_connect(const struct target *t, struct client **ret, int *ret_fd, struct err *err)
@@ -509,7 +551,10 @@ int target_connect(const struct target *t, struct client **ret, int *ret_fd, str
 	cli_progress_end();
 	if (r < 0)
 		return r;
-	r = target_confine(t, err);
+	last_vm = conn.vm;
+	r = check_session(t, &conn, err);
+	if (r == 0)
+		r = target_confine(t, err);
 	if (r < 0) {
 		(void)close(conn.fd);
 		return r;
@@ -534,7 +579,7 @@ int target_stat(const struct target *t, const struct target_path *p, json_t **re
 	}
 	r = target_connect(t, &c, NULL, err);
 	if (r == 0)
-		r = client_stat(c, p->bytes.data, p->bytes.len, ret, err);
+		r = target_why(t, client_stat(c, p->bytes.data, p->bytes.len, ret, err), err);
 	client_free(c);
 	return r;
 }

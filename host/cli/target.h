@@ -37,6 +37,7 @@ struct target {
 	struct key_options key_options;
 	char *mount;			/* memory behind spec.mount */
 	bool require_signature;
+	bool strict_jail;		/* asked for by name: a session with the other one will not do */
 	struct crypt_key key;		/* wiped by target_free() */
 };
 
@@ -99,6 +100,12 @@ int target_connect(const struct target *t, struct client **ret, int *ret_fd, str
 
 /** target_stat() - all metadata of what a path names, as client_stat() gives it (caller decrefs). Return: 0; negative errno. */
 int target_stat(const struct target *t, const struct target_path *p, json_t **ret, struct err *err);
+
+/**
+ * target_why() - the client's answer broke off with @code: was it the VM's end?
+ * Return: -EHOSTDOWN with the reason, if so; @code and @err as they are.
+ */
+int target_why(const struct target *t, int code, struct err *err);
 
 /** target_report_damage() - name the ranges of the disks that could not be read. Return: how many; 0 also if unknown. */
 int target_report_damage(const struct target *t);

@@ -161,6 +161,9 @@ static int handle(struct dev *d, const struct link_msg *m, int fd, struct err *e
 	case LINK_CLIENT:
 		vsock_client(&d->vsock, fd, m->client.port, m->client.id);
 		return 0;
+	case LINK_PING:
+		vsock_ping(&d->vsock);
+		return 0;
 	case LINK_STOP:
 		d->loop.stop = true;
 		return 0;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/io.h"
+#include "common/wire.h"
 
 int link_send(int fd, const struct link_msg *m, const int *fds, size_t nr_fds)
 {
@@ -47,7 +48,11 @@ static int check(const struct link_msg *m, size_t *ret_nr_fds)
 	case LINK_CLIENT:
 		*ret_nr_fds = 1;
 		return 0;
+	case LINK_WORK:
+		return m->work.port & WIRE_WORK_PORT && bool_ok(&m->work.begins) ? 0 : -EPROTO;
 	case LINK_STOP:
+	case LINK_PING:
+	case LINK_PONG:
 	case LINK_READY:
 	case LINK_AGENT:
 	case LINK_CLIENT_FAILED:

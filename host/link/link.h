@@ -13,6 +13,7 @@
  *                      DISK    a slot gets its disk (before or after the guest runs: config change)
  *                      UNIT    answer to WANT
  *                      CLIENT  a connected stream socket (one fd) to be joined to guest port @port
+ *                      PING    is the guest's kernel still there? At most one until its PONG
  *                      STOP    end now
  *   device -> session  READY   set up, serving
  *                      AGENT   the guest's agent has said READY
@@ -20,6 +21,8 @@
  *                      IOERR   a raw disk could not be read (for the report)
  *                      CLIENT_FAILED  a handed-over client could not be connected (it was closed); @code
  *                      CLIENT_DONE    a connected client has ended and its socket is closed; each CLIENT gets exactly one of the two
+ *                      WORK    the agent begins or ends to work on the volume that @port stands for (common/wire.h)
+ *                      PONG    the guest has sent a packet since PING, or nothing is in work
  *                      FATAL   the guest or QEMU broke the protocol: @text names the field; the device ends
  */
 
@@ -39,6 +42,7 @@ enum link_type {
 	LINK_UNIT,
 	LINK_CLIENT,
 	LINK_STOP,
+	LINK_PING,
 	LINK_READY = 64,
 	LINK_AGENT,
 	LINK_WANT,
@@ -46,6 +50,8 @@ enum link_type {
 	LINK_CLIENT_FAILED,
 	LINK_CLIENT_DONE,
 	LINK_FATAL,
+	LINK_WORK,
+	LINK_PONG,
 };
 
 struct link_msg {
@@ -81,6 +87,10 @@ struct link_msg {
 			uint32_t id;		/* chosen by the session, comes back in CLIENT_FAILED and CLIENT_DONE */
 			int32_t code;
 		} client;
+		struct {
+			uint32_t port;
+			bool begins;
+		} work;
 		struct {
 			uint64_t off, len;
 			int32_t code;

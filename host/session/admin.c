@@ -23,9 +23,11 @@
 #define ADMIN_ANSWER_MS 5000
 #define ADMIN_GONE_MS 20000
 #define ADMIN_TERM_MS 10000
+#define ADMIN_WHY_MS 1500
+#define ADMIN_WHY_STEP_MS 50
 
 /* Return: code of the answer (0 OK), @ret_payload what came with it; -ENOENT there is no session; negative errno. */
-static int ask(int dir, const char *hash, enum control_op op, char **ret_payload)
+static int ask(int dir, const char *hash, enum control_op op, uint32_t vm, char **ret_payload)
 {
 	struct control_header h;
 	CLEANUP_CLOSE int fd = -1;
@@ -37,7 +39,7 @@ static int ask(int dir, const char *hash, enum control_op op, char **ret_payload
 	fd = state_connect(dir, hash);
 	if (fd < 0)
 		return fd;
-	r = control_send_request(fd, op, NULL);
+	r = op == CONTROL_WHY ? control_send_why(fd, vm) : control_send_request(fd, op, NULL);
 	if (r == 0)
 		r = control_recv(fd, ADMIN_ANSWER_MS, &h, ret_payload);
 	if (r < 0)
@@ -45,7 +47,8 @@ static int ask(int dir, const char *hash, enum control_op op, char **ret_payload
 	return h.kind == CONTROL_PROGRESS ? -EPROTO : h.code;
 }
 
-static int ask_spec(const struct session_spec *spec, enum control_op op, char **ret_payload, struct err *err)
+static int ask_spec(const struct session_spec *spec, enum control_op op, uint32_t vm, char **ret_payload,
+		    struct err *err)
 {
 	char hash[STATE_HASH_LEN + 1];
 	CLEANUP_CLOSE int dir = -1;
@@ -57,7 +60,7 @@ static int ask_spec(const struct session_spec *spec, enum control_op op, char **
 	if (r < 0)
 		return r;
 	dir = state_open_dir(err);
-	return dir < 0 ? dir : ask(dir, hash, op, ret_payload);
+	return dir < 0 ? dir : ask(dir, hash, op, vm, ret_payload);
 }
 
 int session_damage(const struct session_spec *spec, char **ret_json, struct err *err)
@@ -66,7 +69,7 @@ int session_damage(const struct session_spec *spec, char **ret_json, struct err 
 	json_t *j;
 	int r;
 
-	r = ask_spec(spec, CONTROL_DAMAGE, &text, err);
+	r = ask_spec(spec, CONTROL_DAMAGE, 0, &text, err);
 	if (r == -ENOENT || r == -ECONNREFUSED) {
 		*ret_json = strdup("[]");
 		return *ret_json ? 0 : -ENOMEM;
@@ -84,14 +87,19 @@ int session_damage(const struct session_spec *spec, char **ret_json, struct err 
 	return r;
 }
 
-int session_why(const struct session_spec *spec, struct err *err)
+int session_why(const struct session_spec *spec, uint32_t vm, struct err *err)
 {
-	CLEANUP_FREE char *text = NULL;
-	int r;
+	const struct timespec nap = { .tv_nsec = ADMIN_WHY_STEP_MS * 1000000 };
 
-	r = ask_spec(spec, CONTROL_WHY, &text, NULL);
-	if (r < 0 && text)
-		return err_text(err, r, "%s", text);
+	/* A guest's streams break off a moment before its QEMU ends, which the session waits for. */
+	for (int waited = 0; waited < ADMIN_WHY_MS; waited += ADMIN_WHY_STEP_MS) {
+		CLEANUP_FREE char *text = NULL;
+		int r = ask_spec(spec, CONTROL_WHY, vm, &text, NULL);
+
+		if (r < 0)
+			return text ? err_text(err, r, "%s", text) : 0;
+		(void)nanosleep(&nap, NULL);
+	}
 	return 0;
 }
 
@@ -165,7 +173,7 @@ static int add_status(void *arg, int dir, const char *hash, const char *name)
 	if (!full)
 		return -ENOMEM;
 
-	r = ask(dir, hash, CONTROL_STATUS, &text);
+	r = ask(dir, hash, CONTROL_STATUS, 0, &text);
 	if (r == -ENOENT)
 		return 0;	/* it ended just now */
 	if (r == 0)
@@ -233,7 +241,7 @@ static int stop_one(void *arg, int dir, const char *hash, const char *name)
 
 	if (strcmp(name, s->name) != 0 && (!full || strcmp(full, s->name) != 0))
 		return 0;
-	r = ask(dir, hash, CONTROL_STOP, &text);
+	r = ask(dir, hash, CONTROL_STOP, 0, &text);
 	if ((r != 0 && r != -ENOENT && r != -ECONNREFUSED) || !await_gone(dir, hash, ADMIN_GONE_MS)) {
 		r = stop_by_signal(dir, hash);
 		if (r < 0)

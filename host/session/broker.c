@@ -8,23 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "common/io.h"
-#include "common/jsonw.h"
 #include "common/log.h"
 #include "host/confine/confine.h"
 #include "host/session/control.h"
 #include "host/session/spec.h"
-#include "host/source/store/key.h"
 #include "host/vm/kvm.h"
 
 #define BROKER_QEMU_END_MS 200		/* QEMU's end may be the cause of the device's */
@@ -91,6 +84,23 @@ static void on_signal(struct watch *w, uint32_t events)
 	b->state = BROKER_END;
 }
 
+void broker_keep_console(struct broker *b)
+{
+	int r = b->conlog && b->m.vm ? conlog_write(b->conlog, vm_console(b->m.vm)) : 0;
+
+	if (r < 0)
+		log_warn("%s: %s", conlog_path(b->conlog), strerror(-r));
+}
+
+/* Which file has all of the console: the sentence goes in front, since the console's lines may fill what room there is. */
+static void tell_console_log(struct broker *b)
+{
+	struct err e = b->reason;
+
+	if (b->conlog)
+		(void)err_text(&b->reason, e.code, "the VM has ended (%.300s has its console): %s", conlog_path(b->conlog), e.text);
+}
+
 /* The best story to be had: QEMU's own end, else what the device said with the console behind it. */
 static void tell_reason(struct broker *b)
 {
@@ -104,13 +114,27 @@ static void tell_reason(struct broker *b)
 	if (poll(&pfd, 1, BROKER_QEMU_END_MS) == 1) {
 		(void)vm_reason(b->m.vm, text, sizeof(text));
 		(void)err_text(&b->reason, b->reason.code, "%s", text);
-		return;
+	} else {
+		(void)vm_console_read(b->m.vm);
+		if (console_signs(vm_console(b->m.vm), text, 600) > 1 || vm_console_tail(b->m.vm, text, 600) > 1) {
+			text[strlen(text) - 1] = 0;
+			(void)snprintf(b->reason.text + used, sizeof(b->reason.text) - used, "; console of the VM:\n%s", text);
+		}
 	}
-	(void)vm_console_read(b->m.vm);
-	if (vm_console_tail(b->m.vm, text, 600) > 1) {
-		text[strlen(text) - 1] = 0;
-		(void)snprintf(b->reason.text + used, sizeof(b->reason.text) - used, "; console of the VM:\n%s", text);
-	}
+	tell_console_log(b);
+}
+
+/* What was in work when the VM ended by itself is not given to the next one. */
+static void learn(struct broker *b)
+{
+	if (b->m.vm && b->was_ready && !vm_was_killed(b->m.vm) && !b->m.dev_killed)
+		b->learnt = life_blame(b->life, b->work, b->nr_work) > 0;
+	if (b->life->nr_vms >= LIFE_VMS_MAX)
+		b->learnt = false;
+	if (b->learnt)
+		b->linger_until_ms = broker_now_ms() + b->idle_ms;
+	b->life->ended_vm = b->life->nr_vms;
+	b->life->reason = b->reason;
 }
 
 static int boot(struct broker *b, bool kvm)
@@ -118,13 +142,43 @@ static int boot(struct broker *b, bool kvm)
 	struct err err = ERR_INIT;
 	int r;
 
-	broker_set_phase(b, "start QEMU");
+	broker_set_phase(b, kvm ? "start QEMU with KVM" : "start QEMU");
 	r = machine_start(b, kvm, &err);
+	if (r < 0 && kvm) {
+		log_warn("%s: trying without KVM", err.text);
+		machine_stop(b);
+		return boot(b, false);
+	}
 	if (r < 0)
 		broker_fail(b, r == -ENOENT ? -EHOSTDOWN : r, "%s", err.text);
 	else
 		broker_set_phase(b, "boot");
 	return r;
+}
+
+/*
+ * A kernel that loops for ever takes the only processor of the VM, and with it every other volume. The clock starts anew with each
+ * answer, and when work begins.
+ */
+static int64_t watch_work(struct broker *b, int64_t now, int64_t due)
+{
+	struct link_msg ping = { .type = LINK_PING };
+	int64_t since, next;
+
+	if (!b->nr_work)
+		return due;
+	since = b->ping_ms > b->work_since_ms ? b->ping_ms : b->work_since_ms;
+	if (b->ping_ms && now - since >= BROKER_HANG_MS) {
+		broker_fail(b, -EHOSTDOWN, "the VM's kernel has been stuck for %d s", BROKER_HANG_MS / 1000);
+		return now;
+	}
+	if (!b->ping_ms && now - b->pinged_ms >= BROKER_PING_MS) {
+		b->ping_ms = b->pinged_ms = now;
+		devlink_send(b, &ping, -1);
+		since = now;
+	}
+	next = b->ping_ms ? since + BROKER_HANG_MS : b->pinged_ms + BROKER_PING_MS;
+	return next < due ? next : due;
 }
 
 /* What is due now. Return: milliseconds until the next thing is; -1. */
@@ -135,16 +189,21 @@ static int run_timers(struct broker *b)
 	if (b->state == BROKER_BOOT) {
 		due = b->m.deadline_ms;
 		if (due <= now && b->m.kvm) {
+			log_warn("no sign of life from the VM under KVM: trying without");
+			if (b->spec->accel == SESSION_ACCEL_AUTO)
+				kvm_distrust();
 			machine_stop(b);
 			(void)boot(b, false);
 			return 0;
 		}
 		if (due <= now)
 			broker_fail(b, -ETIMEDOUT, "the VM's agent did not answer within %d s", BROKER_BOOT_MS / 1000);
-	} else if (b->state == BROKER_READY && !b->nr_active) {
-		due = b->idle_since_ms + (int64_t)b->idle_s * 1000;
+	} else if (b->state == BROKER_READY) {
+		due = b->nr_active ? INT64_MAX : b->idle_since_ms + b->idle_ms;
 		if (due <= now)
 			b->state = BROKER_END;
+		else
+			due = watch_work(b, now, due);
 	} else if (b->state == BROKER_FAILED) {
 		due = b->linger_until_ms;
 		if (due <= now || (!b->was_ready && !b->nr_callers))
@@ -166,6 +225,7 @@ static void run(struct broker *b)
 
 		if (b->state == BROKER_FAILED && !told) {
 			tell_reason(b);
+			learn(b);
 			log_err("%s", b->reason.text);
 			callers_fail(b);
 			machine_stop(b);
@@ -189,56 +249,6 @@ static int make_ticket(struct broker *b, struct err *err)
 	return 0;
 }
 
-/* What others may know about us while the lock is held. */
-static int write_live(struct broker *b, struct err *err)
-{
-	CLEANUP_BUF struct buf out = BUF_INIT;
-	struct jsonw w = JSONW(&out);
-	int r;
-
-	jsonw_object_begin(&w);
-	jsonw_key_string(&w, "name", b->name);
-	jsonw_key_i64(&w, "pid", getpid());
-	jsonw_key_i64(&w, "created", (int64_t)time(NULL));
-	jsonw_key(&w, "disks");
-	jsonw_array_begin(&w);
-	for (size_t i = 0; i < b->spec->nr_disks; i++)
-		jsonw_string(&w, b->spec->disks[i].name, strlen(b->spec->disks[i].name));
-	jsonw_array_end(&w);
-	jsonw_object_end(&w);
-	r = buf_ok(&out);
-	if (r == 0 && ftruncate(b->live_fd, 0) < 0)
-		r = -errno;
-	if (r == 0)
-		r = io_write_full(b->live_fd, out.data, out.len);
-	return r < 0 ? err_set(err, r, "state file") : 0;
-}
-
-static int listen_here(struct broker *b, struct err *err)
-{
-	int r;
-
-	b->dir = state_open_dir(err);
-	if (b->dir < 0)
-		return b->dir;
-	r = spec_hash(b->spec, b->hash, err);
-	if (r < 0)
-		return r;
-	b->live_fd = state_lock(b->dir, b->hash, "live", false);
-	if (b->live_fd < 0)
-		return err_set(err, b->live_fd, "another session for the same disks");
-	/* A socket that one of our kind left when it was killed. */
-	state_remove_socket(b->dir, b->hash);
-	r = write_live(b, err);
-	if (r < 0)
-		return r;
-	b->w_listen = (struct watch){ .fn = callers_accept, .arg = b };
-	b->w_listen.fd = state_listen(b->dir, b->hash, err);
-	if (b->w_listen.fd < 0)
-		return b->w_listen.fd;
-	return events_add(&b->events, &b->w_listen, EPOLLIN);
-}
-
 static int watch_signals(struct broker *b)
 {
 	sigset_t set;
@@ -254,50 +264,39 @@ static int watch_signals(struct broker *b)
 	return b->w_signal.fd < 0 ? -errno : events_add(&b->events, &b->w_signal, EPOLLIN);
 }
 
+
 static int prepare(struct broker *b, struct err *err)
 {
-	int r;
+	int r = vm_find_libdir(&b->lib_dir, err);
 
-	b->name = session_name(b->spec);
-	r = b->name ? events_init(&b->events) : -ENOMEM;
-	if (r == 0)
-		r = watch_signals(b);
 	if (r < 0)
-		return err_set(err, r, "session");
-	r = listen_here(b, err);
-	if (r < 0)
-		return r;
-	if (vm_find_libdir(&b->lib_dir, err) < 0)
 		return -EHOSTDOWN;
 	r = disks_open(&b->disks, b->spec, b->lib_dir, err);
 	return r < 0 ? r : make_ticket(b, err);
 }
 
-/* The names go while the lock is still held, and the lock goes last. */
+static int open_loop(struct broker *b, const struct broker_start *s)
+{
+	int r = events_init(&b->events);
+
+	if (r == 0)
+		r = watch_signals(b);
+	b->w_listen = (struct watch){ .fd = s->listen_fd, .fn = callers_accept, .arg = b };
+	return r < 0 ? r : events_add(&b->events, &b->w_listen, EPOLLIN);
+}
+
 static void release(struct broker *b)
 {
-	int listen_fd = b->w_listen.fd;
-
-	if (listen_fd >= 0) {
-		events_remove(&b->events, &b->w_listen);
-		(void)close(listen_fd);
-	}
 	callers_fail(b);
 	callers_drop_all(b);
 	machine_stop(b);
 	disks_close(&b->disks);
 	damage_free(&b->damage);
-	if (b->live_fd >= 0) {
-		state_remove_stale(b->dir, b->hash);
-		(void)close(b->live_fd);
-	}
+	conlog_close(b->conlog);
 	if (b->w_signal.fd >= 0)
 		(void)close(b->w_signal.fd);
-	if (b->dir >= 0)
-		(void)close(b->dir);
 	explicit_bzero(b->ticket, sizeof(b->ticket));
 	events_done(&b->events);
-	free(b->name);
 	free(b->lib_dir);
 }
 
@@ -310,99 +309,55 @@ static bool want_kvm(const struct session_spec *spec)
 	return env && *env && strcmp(env, "auto") != 0 ? !strcmp(env, "kvm") : kvm_usable();
 }
 
+static void open_console_log(struct broker *b)
+{
+	struct err err = ERR_INIT;
+
+	if (conlog_open(b->name, &b->conlog, &err) < 0)
+		log_warn("%s", err.text);
+}
+
+static int64_t idle_ms(const struct session_spec *spec)
+{
+	if (spec->idle_timeout_s == SESSION_IDLE_NONE)
+		return BROKER_GRACE_MS;
+	return (int64_t)(spec->idle_timeout_s ? spec->idle_timeout_s : SPEC_IDLE_S) * 1000;
+}
+
 /* One thread yet: all that forks runs before the fill threads are there, but for a second start after KVM failed. */
-static int serve(const struct session_spec *spec, int first_fd)
+void broker_run(const struct broker_start *s)
 {
 	struct broker b = {
-		.spec = spec,
-		.dir = -1,
-		.live_fd = -1,
+		.spec = s->spec,
+		.name = s->name,
+		.pid = s->pid,
+		.life = s->life,
 		.events.epfd = -1,
 		.w_listen.fd = -1,
 		.w_signal.fd = -1,
 		.phase = "open disks",
-		.start_ms = broker_now_ms(),
-		.idle_s = spec->idle_timeout_s ? spec->idle_timeout_s : SPEC_IDLE_S,
+		.start_ms = s->start_ms,
+		.idle_ms = idle_ms(s->spec),
 	};
 	struct err err = ERR_INIT;
 	int r;
 
-	b.m = (struct machine){
-		.ram_fd = -1,
-		.cache_fd = -1,
-		.dev_pidfd = -1,
-		.link_fd = -1,
-		.w_link.fd = -1,
-		.w_dev_exit.fd = -1,
-		.w_dev_err.fd = -1,
-		.w_console.fd = -1,
-		.w_vm_exit.fd = -1,
-		.w_fill.fd = -1,
-	};
+	machine_clear(&b.m);
+	r = open_loop(&b, s);
+	if (r < 0) {
+		log_err("session: %s", strerror(-r));
+		(void)control_send(s->first_fd, CONTROL_ERROR, r, strerror(-r), strlen(strerror(-r)), false);
+		release(&b);
+		return;
+	}
+	if (s->first_fd >= 0)
+		callers_add(&b, s->first_fd);
+	open_console_log(&b);
 	r = prepare(&b, &err);
-	if (r < 0) {
-		log_err("%s", err.text);
-		(void)control_send(first_fd, CONTROL_ERROR, r, err.text, strlen(err.text), false);
-		(void)close(first_fd);
-	} else {
-		callers_add(&b, first_fd);
-		(void)boot(&b, want_kvm(spec));
-		run(&b);
-	}
-	release(&b);
-	return r < 0 ? 1 : 0;
-}
-
-static int read_spec(int fd, struct spec_copy **ret, struct err *err)
-{
-	CLEANUP_FREE char *text = NULL;
-	size_t len, size;
-	struct stat st;
-	int r;
-
-	if (fstat(fd, &st) < 0 || st.st_size <= 0 || st.st_size > SPEC_JSON_MAX)
-		return err_set(err, -EBADMSG, "spec of the session");
-	size = (size_t)st.st_size;
-	text = malloc(size);
-	if (!text)
-		return err_set(err, -ENOMEM, "spec of the session");
-	(void)mlock(text, size);
-	r = io_pread_full(fd, text, size, 0);
 	if (r < 0)
-		return err_set(err, r, "spec of the session");
-	len = strnlen(text, size);
-	r = len == size || size - len - 1 == KEY_BYTES ? spec_from_json(text, len, ret, err)
-						       : err_set(err, -EBADMSG, "spec of the session");
-	if (r == 0 && len < size)
-		r = spec_copy_set_key(*ret, text + len + 1, err);
-	explicit_bzero(text, size);
-	/* Whoever else has the memfd finds nothing in it any more. */
-	if (pwrite(fd, text, size, 0) < 0 || ftruncate(fd, 0) < 0)
-		log_debug("spec of the session: %s", strerror(errno));
-	return r;
-}
-
-int session_main(int spec_fd, int ready_fd)
-{
-	CLEANUP(spec_copy_freep) struct spec_copy *spec = NULL;
-	const struct rlimit none = { 0 };
-	struct err err = ERR_INIT;
-	int r;
-
-	log_open(STDERR_FILENO, "pluck session: ");
-	(void)prctl(PR_SET_DUMPABLE, 0);
-	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
-	(void)setrlimit(RLIMIT_CORE, &none);
-	(void)umask(077);
-	(void)signal(SIGPIPE, SIG_IGN);
-	r = read_spec(spec_fd, &spec, &err);
-	(void)close(spec_fd);
-	if (r < 0) {
-		log_err("%s", err.text);
-		(void)control_send(ready_fd, CONTROL_ERROR, r, err.text, strlen(err.text), false);
-		return 1;
-	}
-	if (spec_copy_get(spec)->debug)
-		log_set_level(LOG_LEVEL_DEBUG);
-	return serve(spec_copy_get(spec), ready_fd);
+		broker_fail(&b, r, "%s", err.text);
+	else
+		(void)boot(&b, want_kvm(s->spec));
+	run(&b);
+	release(&b);
 }

@@ -3,8 +3,9 @@
 #define HOST_SESSION_BROKER_H
 
 /*
- * The session process, inside. One thread runs the loop; fill threads decode. machine.c: VM and device process, from start to
- * end; devlink.c: what the device says; callers.c: the control socket; broker.c: life and death.
+ * The session, inside. The keeper (keeper.c) holds the name, the lock and the socket, and starts a broker for each VM, one after the
+ * other. In a broker one thread runs the loop; fill threads decode. machine.c: VM and device process, from start to end;
+ * devlink.c: what the device says; callers.c: the control socket; life.c: what is left to the next VM; broker.c: life and death.
  */
 
 #include <stdbool.h>
@@ -14,11 +15,13 @@
 #include "common/err.h"
 #include "common/wire.h"
 #include "host/link/link.h"
+#include "host/session/conlog.h"
 #include "host/session/control.h"
 #include "host/session/damage.h"
 #include "host/session/disks.h"
 #include "host/session/fill.h"
 #include "host/session/events.h"
+#include "host/session/life.h"
 #include "host/session/state.h"
 #include "host/vm/console.h"
 #include "host/vm/vm.h"
@@ -28,6 +31,9 @@
 #define BROKER_BOOT_MS 60000		/* TCG on a busy host */
 #define BROKER_KVM_MS 8000		/* then TCG */
 #define BROKER_LINGER_MS 3000		/* after a failure, to say why */
+#define BROKER_GRACE_MS 5000		/* between two calls of one command, without an idle time-out */
+#define BROKER_PING_MS 5000		/* while something is in work */
+#define BROKER_HANG_MS 30000		/* without an answer: the guest's kernel is stuck */
 #define BROKER_BOOT_LINGER_MS 500	/* to a caller whose request is still under way */
 #define BROKER_CACHE_BYTES (256u << 20)
 #define BROKER_CACHE_SLOTS_MIN 16
@@ -64,6 +70,7 @@ struct machine {
 	bool *cache_busy;	/* a job writes there */
 	pid_t dev_pid;
 	int dev_pidfd, link_fd;
+	bool dev_killed;	/* by somebody else */
 	struct console *dev_err;
 	struct outgoing *out, **out_last;
 	struct vm *vm;
@@ -75,17 +82,22 @@ struct machine {
 struct broker {
 	struct events events;
 	const struct session_spec *spec;
-	char *name, *lib_dir;
-	int dir, live_fd;
-	char hash[STATE_HASH_LEN + 1];
+	const char *name;
+	pid_t pid;		/* of the session: its keeper */
+	struct life *life;
+	char *lib_dir;
 	char ticket[WIRE_TICKET_HEX + 1];
 	enum broker_state state;
 	bool was_ready;		/* failed after the agent had answered */
+	bool learnt;		/* why it failed is of use to a next VM */
 	const char *phase;
 	struct err reason;	/* why it failed */
-	int64_t start_ms, idle_since_ms, linger_until_ms;
-	uint32_t idle_s;
+	int64_t start_ms, idle_since_ms, idle_ms, linger_until_ms;
 	struct watch w_listen, w_signal;
+	struct conlog *conlog;	/* NULL: none could be had */
+	uint32_t work[WIRE_CONN_MAX];	/* ports of what the agent works on; one may be there several times */
+	uint32_t nr_work;
+	int64_t work_since_ms, ping_ms, pinged_ms;	/* ping_ms: the one that has no answer yet; 0: none */
 	struct disks disks;
 	struct damage damage;
 	struct machine m;
@@ -95,16 +107,34 @@ struct broker {
 	uint32_t nr_active, last_id;
 };
 
+/** broker_start() - the keeper's part, for one VM. Borrowed while it lasts. */
+struct broker_start {
+	const struct session_spec *spec;
+	const char *name;
+	struct life *life;
+	pid_t pid;
+	int64_t start_ms;
+	int listen_fd;
+	int first_fd;		/* a caller that is connected already, taken over; -1 */
+};
+
+/** broker_run() - one VM, from its start to its end. Never twice in a process. */
+void broker_run(const struct broker_start *s);
+
 /** broker_now_ms() - CLOCK_MONOTONIC in milliseconds. */
 int64_t broker_now_ms(void);
 
 /** broker_fail() - the first reason counts; the loop tears down. */
 void broker_fail(struct broker *b, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/** broker_keep_console() - what the VM has said so far goes to its file. */
+void broker_keep_console(struct broker *b);
 void broker_set_phase(struct broker *b, const char *phase);
 /** broker_agent_ready() - callers may be handed on. */
 void broker_agent_ready(struct broker *b);
 
 /* machine.c */
+/** machine_clear() - nothing there. */
+void machine_clear(struct machine *m);
 int machine_start(struct broker *b, bool kvm, struct err *err);
 void machine_stop(struct broker *b);
 

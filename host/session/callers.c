@@ -2,6 +2,7 @@
 #include "host/session/broker.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@
 #include "common/cleanup.h"
 #include "common/jsonw.h"
 #include "host/session/control.h"
+#include "host/session/spec.h"
 #include "host/source/store/key.h"
 
 static void drop(struct caller *c)
@@ -47,24 +49,42 @@ static void answer_reason(struct caller *c)
 		answer(c, -ECANCELED, "the session was stopped");
 }
 
-static const char *const state_names[] = { "boot", "ready", "failed", "end" };
+static const char *const state_names[] = { "starting", "ready", "failed", "ending" };
+
+static uint32_t memory_mib(const struct broker *b)
+{
+	return b->spec->memory_mib ? b->spec->memory_mib : SPEC_MEMORY_MIB;
+}
 
 static void answer_status(struct caller *c)
 {
 	struct broker *b = c->b;
 	CLEANUP_BUF struct buf out = BUF_INIT;
 	struct jsonw w = JSONW(&out);
-	int64_t now = broker_now_ms(), left = (int64_t)b->idle_s * 1000;
+	int64_t now = broker_now_ms(), left = b->idle_ms;
 
 	if (!b->nr_active && b->state == BROKER_READY)
 		left -= now - b->idle_since_ms;
+	else if (b->state == BROKER_FAILED)
+		left = b->linger_until_ms - now;
+	broker_keep_console(b);
 	jsonw_object_begin(&w);
-	jsonw_key_i64(&w, "pid", getpid());
+	jsonw_key_i64(&w, "pid", b->pid);
 	jsonw_key_i64(&w, "uptime", (now - b->start_ms) / 1000);
 	jsonw_key_i64(&w, "timeout", left > 0 ? left / 1000 : 0);
 	jsonw_key_string(&w, "state", state_names[b->state]);
+	if (b->state == BROKER_BOOT)
+		jsonw_key_string(&w, "phase", b->phase);
+	if (b->state == BROKER_FAILED)
+		jsonw_key_string(&w, "reason", b->reason.text);
 	jsonw_key_u64(&w, "clients", b->nr_active);
 	jsonw_key_string(&w, "jail", b->spec->reduced_jail ? "reduced" : "strict");
+	jsonw_key_string(&w, "accel", b->m.kvm ? "kvm" : "tcg");
+	jsonw_key_u64(&w, "memory", memory_mib(b));
+	jsonw_key_u64(&w, "vms", b->life->nr_vms);
+	jsonw_key_u64(&w, "left-out", b->life->nr_left_out);
+	if (b->conlog)
+		jsonw_key_string(&w, "console", conlog_path(b->conlog));
 	jsonw_key(&w, "disks");
 	jsonw_array_begin(&w);
 	for (size_t i = 0; i < b->spec->nr_disks; i++)
@@ -72,6 +92,26 @@ static void answer_status(struct caller *c)
 	jsonw_array_end(&w);
 	jsonw_object_end(&w);
 	answer(c, buf_cstr(&out) ? 0 : -ENOMEM, buf_cstr(&out) ? buf_cstr(&out) : "status");
+}
+
+/* The VM lives, but its kernel may have ended what this caller waited for. Nothing but a hint is made of what a guest says. */
+static void answer_memory(struct caller *c)
+{
+	static const char sign[] = "Out of memory: ";
+	char text[2048], answer_text[600], *at;
+
+	*text = *answer_text = 0;
+	if (c->b->m.vm) {
+		(void)vm_console_read(c->b->m.vm);
+		(void)vm_console_tail(c->b->m.vm, text, sizeof(text));
+	}
+	at = strstr(text, sign);
+	if (at) {
+		at[strcspn(at, "\n")] = 0;
+		(void)snprintf(answer_text, sizeof(answer_text), "the VM has not enough memory: --memory gives a new one more "
+			       "(this one has %u MiB); its console says: %.300s", memory_mib(c->b), at);
+	}
+	answer(c, at ? -EHOSTDOWN : 0, answer_text);
 }
 
 static const char *name_of(void *arg, uint32_t disk)
@@ -96,6 +136,7 @@ static void begin_wait(struct caller *c)
 		return;
 	}
 	if (b->state >= BROKER_FAILED) {
+		b->life->again = b->life->again || (b->state == BROKER_FAILED && b->learnt);
 		b->state = BROKER_END;
 		drop(c);
 		return;
@@ -130,6 +171,19 @@ static void refuse_key(struct caller *c, bool shown)
 		answer(c, -EKEYREJECTED, "no key: the running session has opened the snapshot with one");
 }
 
+/* Of a stream that broke off: this VM's end, or that of the one before it. */
+static void answer_why(struct caller *c, uint32_t vm)
+{
+	const struct life *l = c->b->life;
+
+	if (vm < l->nr_vms && vm == l->ended_vm)
+		answer(c, l->reason.code, l->reason.text);
+	else if (c->b->state == BROKER_FAILED)
+		answer_reason(c);
+	else
+		answer_memory(c);
+}
+
 static void serve_request(struct caller *c)
 {
 	struct broker *b = c->b;
@@ -154,10 +208,7 @@ static void serve_request(struct caller *c)
 		answer_damage(c);
 		break;
 	case CONTROL_WHY:
-		if (b->state == BROKER_FAILED)
-			answer_reason(c);
-		else
-			answer(c, 0, "");
+		answer_why(c, rq.vm);
 		break;
 	case CONTROL_STOP:
 		b->state = BROKER_END;
@@ -227,10 +278,18 @@ static void hand_on(struct caller *c)
 {
 	struct broker *b = c->b;
 	struct link_msg msg = { .type = LINK_CLIENT };
-	int fd = c->watch.fd;
+	struct control_ready ready = {
+		.memory_mib = memory_mib(b),
+		.idle_s = b->spec->idle_timeout_s == SESSION_IDLE_NONE ? 0 : (uint32_t)(b->idle_ms / 1000),
+		.reduced_jail = b->spec->reduced_jail, .kvm = b->m.kvm, .vm = b->life->nr_vms,
+	};
+	int fd = c->watch.fd, r;
 
 	events_remove(&b->events, &c->watch);
-	if (control_send(fd, CONTROL_OK, 0, b->ticket, WIRE_TICKET_HEX, false) < 0) {
+	memcpy(ready.ticket, b->ticket, sizeof(ready.ticket));
+	r = control_send(fd, CONTROL_OK, 0, &ready, sizeof(ready), false);
+	explicit_bzero(&ready, sizeof(ready));
+	if (r < 0) {
 		(void)close(fd);
 		drop(c);
 		return;

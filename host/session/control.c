@@ -50,6 +50,13 @@ int control_send_request(int fd, enum control_op op, const uint8_t *fingerprint)
 	return send_all(fd, &rq, sizeof(rq), true);
 }
 
+int control_send_why(int fd, uint32_t vm)
+{
+	const struct control_request rq = { .magic = CONTROL_MAGIC, .op = CONTROL_WHY, .vm = vm };
+
+	return send_all(fd, &rq, sizeof(rq), true);
+}
+
 int control_send(int fd, enum control_kind kind, int code, const void *p, size_t n, bool wait)
 {
 	const struct control_header h = { .magic = CONTROL_MAGIC, .kind = kind, .code = code, .length = (uint32_t)n };

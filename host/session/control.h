@@ -4,8 +4,8 @@
 
 /*
  * What is spoken on a session's socket. The caller sends one request of fixed size. The session answers with frames: a header of fixed
- * size and @length bytes behind it. After the OK of CONNECT (payload: the ticket) the stream belongs to the agent: neither end
- * has read or sent a byte too much. Host byte order; both ends belong to the same user. They
+ * size and @length bytes behind it. After the OK of CONNECT (payload: struct control_ready) the stream belongs to the
+ * agent: neither end has read or sent a byte too much. Host byte order; both ends belong to the same user. They
  * may be of different versions, while an old session lives on: whatever here changes, the magic changes with it, a session hangs up on
  * another magic, and 'pluck stop' ends the session by a signal then.
  */
@@ -15,8 +15,9 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/wire.h"
 
-#define CONTROL_MAGIC 0x32434c50u	/* "PLC2": the digit is the version */
+#define CONTROL_MAGIC 0x33434c50u	/* "PLC3": the digit is the version */
 #define CONTROL_PAYLOAD_MAX (1u << 20)
 
 enum control_op { CONTROL_CONNECT = 1, CONTROL_STATUS, CONTROL_STOP, CONTROL_DAMAGE, CONTROL_WHY };
@@ -28,6 +29,15 @@ struct control_request {
 	uint32_t op;
 	uint32_t has_key;	/* 0 or 1 */
 	uint8_t fingerprint[32];	/* zero without a key */
+	uint32_t vm;		/* WHY: which one, as CONNECT told */
+};
+
+/* The session that is there: what it was started with may be other than what this caller asks for. */
+struct control_ready {
+	uint8_t ticket[WIRE_TICKET_HEX];
+	uint32_t memory_mib, idle_s;
+	uint32_t reduced_jail, kvm;	/* 0 or 1 */
+	uint32_t vm;		/* of this session the first, second, ... */
 };
 
 struct control_header {
@@ -44,6 +54,8 @@ int control_check_header(const struct control_header *h);
 
 /** control_send_request() - blocking. @fingerprint: of the key; NULL if there is none. Return: 0; negative errno. */
 int control_send_request(int fd, enum control_op op, const uint8_t *fingerprint);
+/** control_send_why() - the same for WHY. */
+int control_send_why(int fd, uint32_t vm);
 
 /**
  * control_send() - one frame, without waiting unless @wait

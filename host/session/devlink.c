@@ -120,6 +120,32 @@ static const char *on_client_end(struct broker *b, const struct link_msg *msg)
 	return "client id";
 }
 
+static const char *on_work(struct broker *b, const struct link_msg *msg)
+{
+	if (msg->work.begins) {
+		if (b->nr_work == WIRE_CONN_MAX)
+			return "more work than connections";
+		b->work[b->nr_work++] = msg->work.port;
+		b->work_since_ms = broker_now_ms();
+		return NULL;
+	}
+	for (uint32_t i = 0; i < b->nr_work; i++) {
+		if (b->work[i] != msg->work.port)
+			continue;
+		b->work[i] = b->work[--b->nr_work];
+		return NULL;
+	}
+	return "end of work that did not begin";
+}
+
+static const char *on_pong(struct broker *b)
+{
+	if (!b->ping_ms)
+		return "answer to no question";
+	b->ping_ms = 0;
+	return NULL;
+}
+
 static const char *on_fatal(struct broker *b, const struct link_msg *msg)
 {
 	char text[LINK_TEXT_MAX * 4 + 16];
@@ -144,6 +170,10 @@ static const char *handle(struct broker *b, const struct link_msg *msg)
 	case LINK_CLIENT_FAILED:
 	case LINK_CLIENT_DONE:
 		return on_client_end(b, msg);
+	case LINK_WORK:
+		return on_work(b, msg);
+	case LINK_PONG:
+		return on_pong(b);
 	case LINK_FATAL:
 		return on_fatal(b, msg);
 	default:

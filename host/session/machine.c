@@ -25,6 +25,7 @@
 
 #define MACHINE_DEV_ERR_BYTES 8192
 #define MACHINE_STOP_MS 1000
+#define MACHINE_WATCHDOG_S 60		/* beyond the idle time-out */
 #define MACHINE_SLOT_BYTES_MIN 65536
 
 /* Ends of the vhost-user sockets: [0] vsock, then one a disk. */
@@ -213,16 +214,21 @@ static int send_disks(struct broker *b, struct err *err)
 
 static int start_vm(struct broker *b, const struct plugs *p, uint32_t mib, struct err *err)
 {
-	CLEANUP_BUF struct buf names = BUF_INIT;
+	CLEANUP_BUF struct buf names = BUF_INIT, left_out = BUF_INIT;
 	struct vm_config c = {
 		.lib_dir = b->lib_dir, .memory_mib = mib, .nr_slots = b->disks.nr, .ram_fd = b->m.ram_fd,
 		.vsock_fd = p->qemu[0], .blk_fds = p->qemu + 1, .ticket = b->ticket, .accel = b->m.kvm ? "kvm" : "tcg",
 		.reduced_jail = b->spec->reduced_jail, .mount = b->spec->mount,
+		/* The session ends first; this is for a host that forgot. */
+		.watchdog_s = (uint32_t)(b->idle_ms / 1000) + MACHINE_WATCHDOG_S,
 	};
 
 	disks_fwcfg(&b->disks, &names);
+	for (uint32_t i = 0; i < b->life->nr_left_out; i++)
+		buf_fmt(&left_out, "%08x\n", b->life->left_out[i]);
 	c.disks = buf_cstr(&names);
-	if (!c.disks)
+	c.left_out = buf_cstr(&left_out);
+	if (!c.disks || !c.left_out)
 		return err_set(err, -ENOMEM, "start QEMU");
 	return vm_start(&c, &b->m.vm, err);
 }
@@ -259,10 +265,13 @@ static void on_vm_exit(struct watch *w, uint32_t events)
 static void on_device_exit(struct watch *w, uint32_t events)
 {
 	struct broker *b = w->arg;
+	siginfo_t si = { 0 };
 	char text[400];
 
 	(void)events;
 	events_remove(&b->events, w);
+	if (waitid(P_PID, (id_t)b->m.dev_pid, &si, WEXITED | WNOHANG | WNOWAIT) == 0)
+		b->m.dev_killed = si.si_code == CLD_KILLED && (si.si_status == SIGKILL || si.si_status == SIGTERM);
 	/* What it said last comes before the news of its end. */
 	devlink_event(&b->m.w_link, EPOLLIN);
 	(void)console_read(b->m.dev_err);
@@ -297,7 +306,7 @@ static int watch_all(struct broker *b, struct err *err)
 	return r < 0 ? err_set(err, r, "event loop") : 0;
 }
 
-static void machine_clear(struct machine *m)
+void machine_clear(struct machine *m)
 {
 	*m = (struct machine){
 		.ram_fd = -1,
@@ -383,6 +392,7 @@ void machine_stop(struct broker *b)
 
 	for (size_t i = 0; i < sizeof(watches) / sizeof(*watches); i++)
 		events_remove(&b->events, watches[i]);
+	broker_keep_console(b);
 	vm_free(m->vm);
 	stop_device(m);
 	reap_orphans();
@@ -408,5 +418,6 @@ void machine_stop(struct broker *b)
 	}
 	machine_clear(m);
 	memset(b->active, 0, sizeof(b->active));
-	b->nr_active = 0;
+	b->nr_active = b->nr_work = 0;
+	b->ping_ms = 0;
 }

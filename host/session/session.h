@@ -21,6 +21,7 @@
 #include "common/wire.h"
 
 #define SESSION_DISKS_MAX 60
+#define SESSION_IDLE_NONE UINT32_MAX
 
 struct crypt_key;
 
@@ -41,7 +42,7 @@ struct session_spec {
 	const struct session_disk *disks;
 	size_t nr_disks;
 	uint32_t memory_mib;	/* 0: default */
-	uint32_t idle_timeout_s;	/* 0: default 600 */
+	uint32_t idle_timeout_s;	/* 0: default 600; SESSION_IDLE_NONE: it ends when nobody uses it */
 	const char *mount;	/* text of WIRE_FWCFG_MOUNT; NULL or "": nothing asked. Each has a session of its own */
 	/* What follows is for a session that is started; one that runs stays as it is. */
 	enum session_accel accel;
@@ -54,6 +55,10 @@ struct session_spec {
 struct session_conn {
 	int fd;			/* connected stream: HTTP to the agent */
 	char ticket[WIRE_TICKET_HEX + 1];
+	/* what the session was started with; its idle time-out is 0 for SESSION_IDLE_NONE */
+	uint32_t memory_mib, idle_timeout_s;
+	bool reduced_jail, kvm;
+	uint32_t vm;		/* for session_why() */
 };
 
 /** called while a session starts: "start QEMU", "boot", "agent ready"; may be NULL */
@@ -78,12 +83,16 @@ char *session_name(const struct session_spec *spec);
 int session_damage(const struct session_spec *spec, char **ret_json, struct err *err);
 
 /**
- * session_why() - why did the session of @spec end? To be asked at once when a stream broke off.
+ * session_why() - why did a VM of the session of @spec end? To be asked at once when a stream broke off; takes up to 1.5 s.
+ * @vm: of the connection
  * Return: -EHOSTDOWN or others with the reason in @err; 0 if the session lives or nothing is known.
  */
-int session_why(const struct session_spec *spec, struct err *err);
+int session_why(const struct session_spec *spec, uint32_t vm, struct err *err);
 
-/** session_status_json() - malloc'ed JSON object {"NAME": {"pid","uptime","timeout","state","disks":[..]} | {"error"}} of all of this user's sessions. */
+/**
+ * session_status_json() - malloc'ed JSON object {"NAME": {"pid","uptime","timeout","state","phase","reason","clients","memory","jail",
+ * "accel","vms","left-out","console","disks":[..]} | {"error"}} of all of this user's sessions
+ */
 int session_status_json(char **ret_json, struct err *err);
 
 /** session_stop() - all of a name as status shows it. Waits until they are gone. Return: 0; -ENOENT. */

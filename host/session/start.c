@@ -33,6 +33,7 @@ static const char *const env_names[] = {
 	"HOME",
 	"XDG_RUNTIME_DIR",
 	"XDG_CACHE_HOME",
+	"XDG_STATE_HOME",
 	"PLUCK_LIBDIR",
 	"PLUCK_QEMU",
 	"PLUCK_ACCEL",
@@ -156,6 +157,21 @@ static int spawn(const struct session_spec *spec, struct err *err)
 	return TAKE_FD(ours);
 }
 
+static int take_ready(int fd, const void *payload, size_t len, struct session_conn *ret, struct err *err)
+{
+	struct control_ready ready;
+
+	if (len != sizeof(ready))
+		return err_set(err, -EPROTO, "the session's answer");
+	memcpy(&ready, payload, sizeof(ready));
+	*ret = (struct session_conn){ .fd = fd, .memory_mib = ready.memory_mib, .idle_timeout_s = ready.idle_s,
+				      .reduced_jail = ready.reduced_jail, .kvm = ready.kvm,
+				      .vm = ready.vm };
+	memcpy(ret->ticket, ready.ticket, WIRE_TICKET_HEX);
+	explicit_bzero(&ready, sizeof(ready));
+	return 0;
+}
+
 /* Reads frames until the answer. Return: 0 connected; -ENODATA the session ended without a word; what it says. */
 static int await_ticket(int fd, session_progress_fn *progress, void *arg, struct session_conn *ret, struct err *err)
 {
@@ -174,11 +190,7 @@ static int await_ticket(int fd, session_progress_fn *progress, void *arg, struct
 				progress(arg, payload);
 			continue;
 		}
-		if (h.length != WIRE_TICKET_HEX)
-			return err_set(err, -EPROTO, "the session's answer");
-		memcpy(ret->ticket, payload, WIRE_TICKET_HEX + 1);
-		ret->fd = fd;
-		return 0;
+		return take_ready(fd, payload, h.length, ret, err);
 	}
 }
 

@@ -11,6 +11,8 @@
 #include "common/log.h"
 
 #define CONSOLE_LINE_MAX 1024	/* longer lines are cut in the tail */
+#define CONSOLE_SIGNS 4
+#define CONSOLE_SIGN_MAX 160
 
 struct console {
 	int fd;
@@ -134,4 +136,60 @@ size_t console_tail(const struct console *c, char *ret, size_t room)
 	}
 	memmove(ret, ret + at, room - at);
 	return room - at - 1;
+}
+
+/* Where @sign is in a line of the ring; it only serves to choose lines. */
+static bool line_has(const struct console *c, size_t from, size_t end, const char *sign)
+{
+	const size_t len = strlen(sign);
+
+	for (; from + len <= end; from++) {
+		size_t n = 0;
+
+		while (n < len && byte_at(c, from + n) == sign[n])
+			n++;
+		if (n == len)
+			return true;
+	}
+	return false;
+}
+
+static bool is_sign(const struct console *c, size_t from, size_t end)
+{
+	static const char *const signs[] = {
+		"Kernel panic", "BUG: ",	"kernel BUG at ", "divide error", "invalid opcode", "general protection fault",
+		"page fault",	"Out of memory", "unable to mount", "power off: ",
+	};
+
+	for (size_t i = 0; i < sizeof(signs) / sizeof(*signs); i++)
+		if (line_has(c, from, end, signs[i]))
+			return true;
+	return false;
+}
+
+size_t console_signs(const struct console *c, char *ret, size_t room)
+{
+	char quoted[CONSOLE_SIGN_MAX];
+	size_t at = 0, nr = 0;
+
+	if (!room)
+		return 0;
+	*ret = 0;
+	for (size_t from = 0, end; from < c->len && nr < CONSOLE_SIGNS; from = end + 1) {
+		size_t n;
+
+		for (end = from; end < c->len && byte_at(c, end) != '\n'; end++)
+			;
+		if (!is_sign(c, from, end))
+			continue;
+		n = quote_line(c, from, end, quoted, sizeof(quoted));
+		if (at + n + 2 > room)
+			break;
+		memcpy(ret + at, quoted, n);
+		at += n;
+		ret[at++] = '\n';
+		ret[at] = 0;
+		nr++;
+	}
+	return at;
 }

@@ -30,6 +30,13 @@ uint64_t console_total(const struct console *c);
  */
 size_t console_tail(const struct console *c, char *ret, size_t room);
 
+/**
+ * console_signs() - the lines that tell of a kernel's end: its panic, and what led to it; escaped like those of console_tail()
+ * @ret: at most @room bytes with the NUL
+ * Return: length without the NUL; 0 if there is none.
+ */
+size_t console_signs(const struct console *c, char *ret, size_t room);
+
 static inline void console_freep(struct console **c)
 {
 	console_free(*c);

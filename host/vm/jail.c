@@ -105,7 +105,8 @@ static int make_args(const struct jail *j, int filter_fd, struct err *err)
 	add_arg(&b, j->qemu->path);
 	add_arg(&b, j->qemu->path);
 	if (j->kvm) {
-		add_arg(&b, "--dev-bind");
+		/* Where it is not there, QEMU says so, and the VM starts again without. */
+		add_arg(&b, "--dev-bind-try");
 		add_arg(&b, "/dev/kvm");
 		add_arg(&b, "/dev/kvm");
 	}
@@ -241,7 +242,7 @@ static int make_paths(const struct jail *j, struct err *err)
 		r = allow_path(set, "/dev/null", true);
 	if (r == 0)
 		r = allow_path(set, "/dev/urandom", false);
-	if (r == 0 && j->kvm)
+	if (r == 0 && j->kvm && access("/dev/kvm", F_OK) == 0)
 		r = allow_path(set, "/dev/kvm", true);
 	/* Memory files and sockets are in no file system that Landlock knows, and stay reachable. */
 	for (size_t i = 0; r == 0 && i < j->nr_fds; i++) {

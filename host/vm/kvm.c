@@ -152,10 +152,18 @@ bool kvm_probe(void)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+static void keep(const char *boot, bool ok)
+{
+	char line[64];
+
+	(void)snprintf(line, sizeof(line), "%s %s\n", boot, ok ? "usable" : "unusable");
+	(void)cachefile_write("kvm", line);
+}
+
 bool kvm_usable(void)
 {
 	CLEANUP_FREE char *kept = NULL;
-	char boot[37], line[64];
+	char boot[37];
 	bool ok;
 
 	if (access("/dev/kvm", R_OK | W_OK) < 0 || cachefile_boot_id(boot) < 0)
@@ -167,9 +175,16 @@ bool kvm_usable(void)
 			return false;
 	}
 	ok = kvm_probe();
-	(void)snprintf(line, sizeof(line), "%s %s\n", boot, ok ? "usable" : "unusable");
-	(void)cachefile_write("kvm", line);
+	keep(boot, ok);
 	return ok;
+}
+
+void kvm_distrust(void)
+{
+	char boot[37];
+
+	if (cachefile_boot_id(boot) == 0)
+		keep(boot, false);
 }
 #else
 bool kvm_probe(void)
@@ -180,5 +195,9 @@ bool kvm_probe(void)
 bool kvm_usable(void)
 {
 	return false;
+}
+
+void kvm_distrust(void)
+{
 }
 #endif

@@ -11,6 +11,9 @@
  */
 bool kvm_usable(void);
 
+/** kvm_distrust() - a VM did not come up with it: not usable for the rest of this boot. */
+void kvm_distrust(void);
+
 /** kvm_probe() - the same, asked anew. */
 bool kvm_probe(void);
 

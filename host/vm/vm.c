@@ -47,7 +47,7 @@ struct launch {
 	size_t nr_args;
 	int fds[JAIL_FDS_MAX];
 	size_t nr_fds;
-	int own[8];		/* descriptors that we opened for it */
+	int own[12];		/* descriptors that we opened for it */
 	size_t nr_own;
 	int error;
 };
@@ -194,6 +194,10 @@ static int add_files(struct launch *l, const struct vm_config *c, struct err *er
 		r = add_text(l, WIRE_FWCFG_DISKS, c->disks, err);
 	if (r == 0 && c->mount && *c->mount)
 		r = add_text(l, WIRE_FWCFG_MOUNT, c->mount, err);
+	if (r == 0 && *c->left_out)	/* QEMU takes no empty file */
+		r = add_text(l, WIRE_FWCFG_LEFT_OUT, c->left_out, err);
+	arg(l, "-fw_cfg");
+	arg(l, "name=" WIRE_FWCFG_WATCHDOG ",string=%u", c->watchdog_s);
 	return r;
 }
 
@@ -340,6 +344,11 @@ int vm_console_read(struct vm *vm)
 	return console_read(vm->console);
 }
 
+const struct console *vm_console(const struct vm *vm)
+{
+	return vm->console;
+}
+
 size_t vm_console_tail(const struct vm *vm, char *ret, size_t room)
 {
 	return console_tail(vm->console, ret, room);
@@ -362,6 +371,21 @@ static void reap(struct vm *vm, int flags)
 	vm->reaped = r != 0;
 }
 
+/* What killed it, as we or bubblewrap saw it; 0: it ended by itself. */
+static int signal_of(const struct vm *vm)
+{
+	if (!vm->reaped || vm->pid <= 0)
+		return 0;
+	if (WIFSIGNALED(vm->status))
+		return WTERMSIG(vm->status);
+	return WEXITSTATUS(vm->status) > 128 ? WEXITSTATUS(vm->status) - 128 : 0;
+}
+
+bool vm_was_killed(const struct vm *vm)
+{
+	return signal_of(vm) == SIGKILL || signal_of(vm) == SIGTERM;
+}
+
 size_t vm_reason(struct vm *vm, char *ret, size_t room)
 {
 	char text[2048];
@@ -372,9 +396,8 @@ size_t vm_reason(struct vm *vm, char *ret, size_t room)
 	(void)vm_console_read(vm);
 	if (!vm->reaped)
 		n = snprintf(ret, room, "QEMU is running");
-	else if (WIFSIGNALED(vm->status) || WEXITSTATUS(vm->status) > 128)
-		n = snprintf(ret, room, "QEMU was killed by signal %d",
-			     WIFSIGNALED(vm->status) ? WTERMSIG(vm->status) : WEXITSTATUS(vm->status) - 128);
+	else if (signal_of(vm))
+		n = snprintf(ret, room, "QEMU was killed by signal %d", signal_of(vm));
 	else
 		n = snprintf(ret, room, "QEMU ended with status %d", WEXITSTATUS(vm->status));
 	at = n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
@@ -384,7 +407,7 @@ size_t vm_reason(struct vm *vm, char *ret, size_t room)
 		n = snprintf(ret + at, room - at, "; it said:\n%s%s", text, hint);
 		at += n < 0 ? 0 : (size_t)n < room - at ? (size_t)n : room - at - 1;
 	}
-	if (console_tail(vm->console, text, 600)) {
+	if (console_signs(vm->console, text, 600) || console_tail(vm->console, text, 600)) {
 		n = snprintf(ret + at, room - at, "%sconsole of the VM:\n%s", ret[at - 1] == '\n' ? "" : "; ", text);
 		at += n < 0 ? 0 : (size_t)n < room - at ? (size_t)n : room - at - 1;
 	}

@@ -24,12 +24,15 @@ struct vm_config {
 	const int *blk_fds;
 	const char *disks;	/* text of WIRE_FWCFG_DISKS */
 	const char *mount;	/* text of WIRE_FWCFG_MOUNT; NULL: none */
+	uint32_t watchdog_s;	/* of the agent */
+	const char *left_out;	/* text of WIRE_FWCFG_LEFT_OUT */
 	const char *ticket;
 	const char *accel;	/* "tcg" or "kvm" */
 	bool reduced_jail;	/* without namespaces (host/vm/jail.h) */
 };
 
 struct vm;
+struct console;
 
 /** vm_find_libdir() - PLUCK_LIBDIR, else beside the program, else PREFIX/lib/pluck. Return: 0 with malloc'ed path; -ENOENT naming what is missing. */
 int vm_find_libdir(char **ret, struct err *err);
@@ -50,6 +53,8 @@ int vm_start(const struct vm_config *c, struct vm **ret, struct err *err);
 int vm_console_fd(const struct vm *vm);
 /** vm_console_read() - take what is there into the ring of 256 KiB. Return: 1 more may come; 0 at the end. */
 int vm_console_read(struct vm *vm);
+/** vm_console() - all that is kept of it. Borrowed. */
+const struct console *vm_console(const struct vm *vm);
 /** vm_console_tail() - the last lines, escaped for a terminal; at most @room bytes with the NUL. Return: length. */
 size_t vm_console_tail(const struct vm *vm, char *ret, size_t room);
 
@@ -58,6 +63,9 @@ size_t vm_console_tail(const struct vm *vm, char *ret, size_t room);
  * Takes what is left on the console first. Return: length in @ret.
  */
 size_t vm_reason(struct vm *vm, char *ret, size_t room);
+
+/** vm_was_killed() - did somebody else end it (SIGKILL, SIGTERM)? After vm_reason(). */
+bool vm_was_killed(const struct vm *vm);
 
 /** vm_exit_fd() - pidfd: readable when QEMU's jail has ended. */
 int vm_exit_fd(const struct vm *vm);

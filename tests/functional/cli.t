@@ -179,15 +179,16 @@ def check_damaged_list(tap, pluck, source, store, disk):
     pluck.stop()
 
 
-def check_stopped(tap, pluck, source):
-    """A session that does not answer: time-out, and stop ends it nevertheless."""
+def check_stopped(tap, pluck, source, *stopped):
+    """A session whose processes of these roles do not answer: time-out, and stop ends it nevertheless."""
     r = pluck.run("list", *source, IMAGE + "/raw")
     pids = pluck.session_pids()
     if r.code or len(pids) != 1:
         tap.ok(False, "one session runs", r, pids)
         return
     tree = list(roles(pids[0]).values())
-    os.kill(pids[0], signal.SIGSTOP)
+    for role in stopped:
+        os.kill(roles(pids[0])[role], signal.SIGSTOP)
     r = pluck.run("list", *source, "--timeout", "1", IMAGE + "/raw")
     tap.ok(r.code == 8 and "list not finished in time" in r.text and r.seconds < 30, "--timeout: exit code 8", r)
     r = pluck.run("status", "--output-format", "json", timeout=60)
@@ -207,4 +208,5 @@ with Tap() as tap, Scratch() as scratch, Pluck(scratch) as pluck:
     check_report(tap, pluck, source, scratch)
     check_damage(tap, pluck, source, store, disk, scratch)
     check_damaged_list(tap, pluck, source, store, disk)
-    check_stopped(tap, pluck, source)
+    check_stopped(tap, pluck, source, "broker")
+    check_stopped(tap, pluck, source, "session", "broker")

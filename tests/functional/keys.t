@@ -229,7 +229,7 @@ def check_secrets(tap, pluck, scratch, store, keys, key):
     tap.ok(r.code == 0 and pluck.session_pids(), "a session for the look at secrets", r)
     session = pluck.session_pids()[0]
     who, words = roles(session), key_words(key) + [PASS.encode()]
-    tap.equal(set(who), {"session", "device", "qemu"}, "it has all its processes")
+    tap.equal(set(who), {"session", "broker", "device", "qemu"}, "it has all its processes")
     for role, pid in ((k, v) for k, v in list(who.items()) + [("helper", p) for p in descendants(session) if p not in who.values()]):
         for what in ("cmdline", "environ"):
             with open("/proc/%d/%s" % (pid, what), "rb") as f:
@@ -245,7 +245,8 @@ def check_secrets(tap, pluck, scratch, store, keys, key):
     tap.ok(not any(w in state for w in words), "no key in the state files")
     if os.geteuid() == 0:
         tap.ok(holds(who["session"], [key], False), "the session has the key (the search finds it where it is)")
-        tap.ok(not holds(who["session"], words[1:4] + words[5:], False), "as bytes alone, and not the passphrase")
+        for role in ("session", "broker"):
+            tap.ok(not holds(who[role], words[1:4] + words[5:], False), "the %s has it as bytes alone, and not the passphrase" % role)
         for role in ("device", "qemu"):
             tap.ok(not holds(who[role], words), "no key in the memory of the %s, the VM's and the cache included" % role)
         left = [os.readlink("/proc/%d/fd/%s" % (session, fd)) for fd in os.listdir("/proc/%d/fd" % session)]

@@ -51,7 +51,7 @@ def check_race(tap, pluck, disk):
            *["exit %s: %s" % (code, err.decode("utf-8", "replace")) for _, err, code in results])
     tap.equal(len(sessions(pluck)), 1, "one session serves them")
     pid = pid_of(pluck)
-    tap.ok(pid and {"session", "device", "qemu"} == set(roles(pid)), "it has a device process and a QEMU", roles(pid) if pid else "no pid")
+    tap.ok(pid and {"session", "broker", "device", "qemu"} == set(roles(pid)), "it has a device process and a QEMU", roles(pid) if pid else "no pid")
     everyone = [roles(p) for p in pluck.session_pids()]
     tap.equal(len(everyone), 1, "one session process lives")
 
@@ -150,7 +150,7 @@ def check_secrets(tap, pluck, disk):
 
 def check_death(tap, pluck, disk):
     args = ["list", "--disk", "a=" + disk, "--output-format", "json", "a/raw"]
-    for role in ("session", "device", "qemu"):
+    for role in ("session", "broker", "device", "qemu"):
         r = pluck.run(*args)
         pid = pid_of(pluck)
         if r.code or not pid or role not in roles(pid):

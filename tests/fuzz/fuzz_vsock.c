@@ -14,7 +14,7 @@ static struct vsock_hdr header(struct vg *g, const uint8_t *p, uint32_t len)
 
 	return (struct vsock_hdr){
 		.src_cid = p[1] & 0x80 ? p[2] : VG_CID, .dst_cid = p[1] & 0x40 ? p[2] : VSOCK_HOST_CID,
-		.src_port = p[1] & 8 ? 5 : c->guest_port, .dst_port = p[1] & 8 ? 808 : c->host_port,
+		.src_port = p[1] & 8 ? 5 : c->guest_port, .dst_port = !(p[1] & 8) ? c->host_port : p[4] & 1 ? WIRE_WORK_PORT | p[2] : 808,
 		.len = p[1] & 0x20 ? p[2] * 300u : len, .type = p[1] & 0x10 ? p[2] : 1, .op = p[3] & 15, .flags = p[3] >> 4,
 		.buf_alloc = (uint32_t)p[4] << 10, .fwd_cnt = c->credit.tx_cnt - (p[5] & 0x7f) * 31 + (p[5] & 0x80 ? 100u : 0),
 	};
@@ -44,6 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 		case 1:
 			r = vg_post(&g, NULL);
+			if (data[1] & 0x80)
+				vsock_ping(&g.v);
 			break;
 		case 2:
 			if (*fd >= 0)

@@ -102,10 +102,27 @@ static int dial(unsigned int cid, unsigned int port)
 	return -1;
 }
 
+/* Ports of work are taken, as many at once as an agent has workers, and over again when they were given back. */
+static bool try_work(void)
+{
+	int fd[WIRE_CONN_MAX];
+	bool bounded = true;
+
+	for (unsigned int round = 0; round < 50; round++) {
+		for (unsigned int i = 0; i < WIRE_CONN_MAX; i++)
+			bounded &= (fd[i] = dial(VMADDR_CID_HOST, WIRE_WORK_PORT + round * 1000 + i)) >= 0;
+		bounded &= dial(VMADDR_CID_HOST, WIRE_WORK_PORT + 5) < 0;
+		for (unsigned int i = 0; i < WIRE_CONN_MAX; i++)
+			(void)close(fd[i]);
+		(void)poll(NULL, 0, 100);
+	}
+	return bounded;
+}
+
 /* What the host must refuse. Return: does it refuse all? */
 static bool try_ports(void)
 {
-	static const unsigned int port[] = { 0, 1, 22, 80, 807, 809, 1024, 8007, 65535, UINT32_MAX - 1 };
+	static const unsigned int port[] = { 0, 1, 22, 80, 807, 809, 1024, 8007, 65535, INT32_MAX };
 	bool refused = true;
 
 	for (size_t i = 0; i < sizeof(port) / sizeof(*port); i++)
@@ -116,7 +133,7 @@ static bool try_ports(void)
 	refused &= dial(VMADDR_CID_HOST, WIRE_READY_PORT) < 0;	/* once only */
 	for (int i = 0; i < 2000; i++)
 		refused &= dial(VMADDR_CID_HOST, 5000) < 0;
-	return refused;
+	return refused && try_work();
 }
 
 static void act(const char *what)

@@ -74,7 +74,7 @@ class Pluck:
         self.prefix = list(prefix)
         self.program = program or binary()
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("PBS_", "PROXMOX_"))}
-        self.env.update(XDG_RUNTIME_DIR=self.runtime, LC_ALL="C.UTF-8", **(env or {}))
+        self.env.update(XDG_RUNTIME_DIR=self.runtime, XDG_STATE_HOME=os.path.join(self.runtime, "state"), LC_ALL="C.UTF-8", **(env or {}))
 
     def __enter__(self):
         return self
@@ -225,11 +225,13 @@ def descendants(pid):
 
 
 def roles(pid):
-    """{"session": pid, "device": pid, "qemu": pid} of the session with this pid; what is not there is absent."""
+    """{"session": pid, "broker": pid, "device": pid, "qemu": pid} of the session with this pid; what is not there is absent."""
     out = {"session": pid}
     for p in descendants(pid):
         words = cmdline(p)
-        if "__device" in words:
+        if "__session" in words:
+            out["broker"] = p
+        elif "__device" in words:
             out["device"] = p
         elif words.split(" ")[0].rsplit("/", 1)[-1].startswith("qemu-system"):
             out["qemu"] = p

@@ -16,6 +16,7 @@
 #include "agent/ntfs.h"
 #include "agent/request.h"
 #include "agent/resolve.h"
+#include "agent/work.h"
 #include "common/http.h"
 
 static void setup(struct agent *a)
@@ -43,6 +44,77 @@ static void test_disks(void **state)
 		print_message("%s\n", disk_cases[i].in);
 		assert_int_equal(init_parse_disks(&a, disk_cases[i].in, strlen(disk_cases[i].in)), disk_cases[i].want);
 	}
+}
+
+static const struct {
+	const char *in;
+	unsigned int want;	/* 0: refused */
+} watchdog_cases[] = {
+	{ "600", 600 }, { "1", 1 },	  { "999999999", 999999999 }, { "", 0 },     { "0", 0 },
+	{ "-1", 0 },	{ "1000000000", 0 }, { "5s", 0 },	      { " 5", 0 }, { "0x10", 0 },
+};
+
+static void test_watchdog(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(watchdog_cases) / sizeof(*watchdog_cases); i++) {
+		struct agent a = { 0 };
+		const char *in = watchdog_cases[i].in;
+
+		print_message("'%s'\n", in);
+		assert_int_equal(init_parse_watchdog(&a, in, strlen(in)), watchdog_cases[i].want ? 0 : -EBADMSG);
+		assert_int_equal(a.watchdog_s, watchdog_cases[i].want);
+	}
+}
+
+static const struct {
+	const char *in;
+	int want;
+	size_t nr;
+} left_out_cases[] = {
+	{ "", 0, 0 },
+	{ "80000001\n", 0, 1 },
+	{ "8000abcd\nffffffff\n", 0, 2 },
+	{ "80000001", -EBADMSG, 0 },
+	{ "8000001\n", -EBADMSG, 0 },
+	{ "8000000g\n", -EBADMSG, 0 },
+	{ "8000000A\n", -EBADMSG, 0 },
+	{ "80000001 80000002\n", -EBADMSG, 0 },
+};
+
+static void test_left_out(void **state)
+{
+	char many[9 * (WIRE_LEFT_OUT_MAX + 1) + 1];
+	struct agent a = { 0 };
+	struct err err = ERR_INIT;
+	char line[10];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(left_out_cases) / sizeof(*left_out_cases); i++) {
+		a = (struct agent){ 0 };
+		print_message("%s\n", left_out_cases[i].in);
+		assert_int_equal(work_parse_left_out(&a, left_out_cases[i].in, strlen(left_out_cases[i].in)), left_out_cases[i].want);
+		if (!left_out_cases[i].want)
+			assert_int_equal(a.nr_left_out, left_out_cases[i].nr);
+	}
+	for (size_t i = 0; i <= WIRE_LEFT_OUT_MAX; i++)
+		memcpy(many + 9 * i, "80000001\n", 10);
+	a = (struct agent){ 0 };
+	assert_int_equal(work_parse_left_out(&a, many, 9 * WIRE_LEFT_OUT_MAX), 0);
+	a = (struct agent){ 0 };
+	assert_int_equal(work_parse_left_out(&a, many, 9 * (WIRE_LEFT_OUT_MAX + 1)), -EBADMSG);
+	/* a volume, and a disk with all that is on it */
+	setup(&a);
+	(void)snprintf(line, sizeof(line), "%08x\n", wire_work_port(2, "part/1"));
+	assert_int_equal(work_parse_left_out(&a, line, 9), 0);
+	(void)snprintf(line, sizeof(line), "%08x\n", wire_work_port(7, ""));
+	assert_int_equal(work_parse_left_out(&a, line, 9), 0);
+	assert_int_equal(work_begin(&a, &a.disk[1], "part/1", &err), -EUCLEAN);
+	assert_int_equal(work_begin(&a, &a.disk[1], "part/2", &err), 0);
+	assert_int_equal(work_begin(&a, &a.disk[1], "", &err), 0);
+	assert_int_equal(work_begin(&a, &a.disk[0], "part/1", &err), 0);
+	assert_int_equal(work_begin(&a, &a.disk[2], "part/1", &err), -EUCLEAN);
+	assert_int_equal(work_begin(&a, &a.disk[2], "", &err), -EUCLEAN);
 }
 
 static const struct {
@@ -295,7 +367,8 @@ static void test_fstypes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_disks), cmocka_unit_test(test_paths),   cmocka_unit_test(test_queries),
+		cmocka_unit_test(test_disks), cmocka_unit_test(test_left_out), cmocka_unit_test(test_watchdog),
+		 cmocka_unit_test(test_paths),   cmocka_unit_test(test_queries),
 		cmocka_unit_test(test_auth),  cmocka_unit_test(test_fstypes),
 		cmocka_unit_test(test_mount_options), cmocka_unit_test(test_allow), cmocka_unit_test(test_rename_super),
 		cmocka_unit_test(test_reasons), cmocka_unit_test(test_link_targets), cmocka_unit_test(test_mtime),

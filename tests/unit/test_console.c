@@ -50,6 +50,41 @@ static void test_tail(void **state)
 	}
 }
 
+static const struct {
+	const char *in, *want;
+} sign_cases[] = {
+	{ "", "" },
+	{ "[0.1] fine\n[0.2] also fine\n", "" },
+	{ "[0.1] fine\n[1.0] divide error: 0000 [#1]\nRAX: 0\n[1.1] Kernel panic - not syncing\nOffset\n",
+	  "[1.0] divide error: 0000 [#1]\n[1.1] Kernel panic - not syncing\n" },
+	{ "Kernel pani", "" },
+	{ "Kernel panic\x1b[2J", "Kernel panic\\x1b[2J\n" },
+	{ "BUG: 1\nBUG: 2\nBUG: 3\nBUG: 4\nBUG: 5\n", "BUG: 1\nBUG: 2\nBUG: 3\nBUG: 4\n" },
+};
+
+static void test_signs(void **state)
+{
+	CLEANUP(console_freep) struct console *c = console_new(-1, 4096);
+	char out[256], flood[2000];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sign_cases) / sizeof(*sign_cases); i++) {
+		CLEANUP(console_freep) struct console *one = console_new(-1, 256);
+
+		print_message("%zu\n", i);
+		console_add(one, sign_cases[i].in, strlen(sign_cases[i].in));
+		assert_int_equal(console_signs(one, out, sizeof(out)), strlen(sign_cases[i].want));
+		assert_string_equal(out, sign_cases[i].want);
+	}
+	/* what is long, and what does not fit */
+	memset(flood, 1, sizeof(flood));
+	memcpy(flood, "BUG: ", 5);
+	console_add(c, flood, sizeof(flood));
+	assert_true(console_signs(c, out, sizeof(out)) < sizeof(out));
+	assert_int_equal(console_signs(c, out, 5), 0);
+	assert_int_equal(console_signs(c, out, 1), 0);
+}
+
 static void test_flood(void **state)
 {
 	CLEANUP(console_freep) struct console *c = NULL;
@@ -85,7 +120,7 @@ static void test_tsc(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_tail), cmocka_unit_test(test_flood), cmocka_unit_test(test_tsc) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_tail), cmocka_unit_test(test_signs), cmocka_unit_test(test_flood), cmocka_unit_test(test_tsc) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

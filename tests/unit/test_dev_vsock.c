@@ -401,6 +401,104 @@ static void test_guest_connects(void **state)
 	assert_non_null(strstr(err.text, "READY 1"));
 }
 
+static void say_ready(void)
+{
+	struct vsock_hdr h = { .src_cid = VG_CID, .dst_cid = 2, .src_port = 5, .dst_port = 808, .type = 1, .op = 1, .buf_alloc = 999 };
+
+	post(1);
+	assert_int_equal(vg_send(&g, &h, NULL, 0, NULL), 0);
+	expect_op(VIRTIO_VSOCK_OP_RESPONSE);
+	memcpy(bytes, "READY 1\n", 8);
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_RW, 8, NULL), 0);
+	expect_link(LINK_AGENT);
+}
+
+static void expect_work(uint32_t port, bool begins)
+{
+	struct link_msg m;
+
+	assert_int_equal(link_recv(g.link[1], &m, NULL, 0, NULL), 1);
+	assert_int_equal(m.type, LINK_WORK);
+	assert_int_equal(m.work.port, port);
+	assert_int_equal(m.work.begins, begins);
+}
+
+/* What the agent works on: told before the guest has its answer, and until it hangs up. */
+static void test_work(void **state)
+{
+	struct vsock_hdr h = { .src_cid = VG_CID, .dst_cid = 2, .src_port = 9, .dst_port = 0x80000007, .type = 1, .op = 1, .buf_alloc = 999 };
+	struct vsock_hdr early = h;
+	struct err err = ERR_INIT;
+	struct link_msg m;
+
+	(void)state;
+	post(4);
+	assert_int_equal(vg_send(&g, &early, NULL, 0, NULL), 0);
+	expect_op(VIRTIO_VSOCK_OP_RST);	/* before the agent has said that it is there */
+	say_ready();
+	assert_int_equal(vg_send(&g, &h, NULL, 0, NULL), 0);
+	expect_work(0x80000007, true);
+	expect_op(VIRTIO_VSOCK_OP_RESPONSE);
+	h.src_port = 10;	/* another worker, the same volume */
+	assert_int_equal(vg_send(&g, &h, NULL, 0, NULL), 0);
+	expect_work(0x80000007, true);
+	expect_op(VIRTIO_VSOCK_OP_RESPONSE);
+	h.flags = 3;
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_SHUTDOWN, 0, NULL), 0);
+	expect_op(VIRTIO_VSOCK_OP_RST);
+	expect_work(0x80000007, false);
+	assert_int_equal(link_recv(g.link[1], &m, NULL, 0, NULL), -EAGAIN);
+	h.src_port = 9;		/* nothing is said there */
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_RW, 1, &err), -EPROTO);
+	assert_non_null(strstr(err.text, "port of work"));
+}
+
+/* No more at once than the agent has workers; a driver that goes away has not ended its work. */
+static void test_work_flood(void **state)
+{
+	struct vsock_hdr h = { .src_cid = VG_CID, .dst_cid = 2, .dst_port = 0x80000007, .type = 1, .op = 1, .buf_alloc = 999 }, got;
+	struct link_msg m;
+	unsigned int begun = 0, refused = 0;
+
+	(void)state;
+	say_ready();
+	for (uint32_t i = 0; i < 500; i++) {
+		post(1);
+		h.src_port = i;
+		h.dst_port = 0x80000000u + i * 0x10001u;
+		assert_int_equal(vg_send(&g, &h, NULL, 0, NULL), 0);
+		assert_non_null(vg_received(&g, &got));
+		refused += got.op == VIRTIO_VSOCK_OP_RST;
+		begun += link_recv(g.link[1], &m, NULL, 0, NULL) == 1;
+	}
+	assert_int_equal(begun, WIRE_CONN_MAX);
+	assert_int_equal(refused, 500 - WIRE_CONN_MAX);
+	g.v.port.type->stop(&g.v.port, VSOCK_QUEUE_TX);
+	assert_int_equal(link_recv(g.link[1], &m, NULL, 0, NULL), -EAGAIN);
+}
+
+static void test_ping(void **state)
+{
+	struct vsock_hdr h = { .src_cid = VG_CID, .dst_cid = 2, .src_port = 9, .dst_port = 0x80000007, .type = 1, .op = 1, .buf_alloc = 999 };
+	struct link_msg m;
+
+	(void)state;
+	post(4);
+	vsock_ping(&g.v);	/* nothing is in work */
+	expect_link(LINK_PONG);
+	say_ready();
+	assert_int_equal(vg_send(&g, &h, NULL, 0, NULL), 0);
+	expect_work(0x80000007, true);
+	expect_op(VIRTIO_VSOCK_OP_RESPONSE);
+	vsock_ping(&g.v);
+	expect_op(VIRTIO_VSOCK_OP_CREDIT_REQUEST);
+	assert_int_equal(link_recv(g.link[1], &m, NULL, 0, NULL), -EAGAIN);
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0, NULL), 0);
+	expect_link(LINK_PONG);
+	assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0, NULL), 0);
+	assert_int_equal(link_recv(g.link[1], &m, NULL, 0, NULL), -EAGAIN);
+}
+
 /* Resets for packets that belong to nothing are bounded, also when the guest gives no buffers. */
 static void test_strays(void **state)
 {
@@ -422,6 +520,7 @@ int main(void)
 		T(test_violations), T(test_credit_from_guest), T(test_credit_to_guest), T(test_data_before_shutdown),
 		T(test_half_close), T(test_refused), T(test_window_lies),
 		T(test_half_open), T(test_repeats), T(test_guest_connects), T(test_strays),
+		T(test_work), T(test_work_flood), T(test_ping),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,6 +64,8 @@ static const struct {
 	{ "one byte and a descriptor", { .type = LINK_CLIENT }, 1, 1, -EPROTO },
 	{ "type 0", { .type = 0 }, 0, 0, -EPROTO },
 	{ "garbage type", { .type = 0xdeadbeef }, 0, 1, -EPROTO },
+	{ "work", { .type = LINK_WORK, .work = { .port = 0x80000001 } }, 0, 0, 1 },
+	{ "work on a port of others", { .type = LINK_WORK, .work = { .port = 807 } }, 0, 0, -EPROTO },
 	{ "fatal", { .type = LINK_FATAL, .fatal = { .text = "x" } }, 0, 0, 1 },
 };
 
@@ -101,6 +103,10 @@ static void test_odd_bytes(void **state)
 	(void)state;
 	m = (struct link_msg){ .type = LINK_UNIT };
 	memcpy(&m.unit.zero, &two, 1);
+	assert_int_equal(link_send(sv[0], &m, NULL, 0), 0);
+	assert_int_equal(link_recv(sv[1], &r, NULL, 0, NULL), -EPROTO);
+	m = (struct link_msg){ .type = LINK_WORK, .work = { .port = 0x80000001 } };
+	memcpy(&m.work.begins, &two, 1);
 	assert_int_equal(link_send(sv[0], &m, NULL, 0), 0);
 	assert_int_equal(link_recv(sv[1], &r, NULL, 0, NULL), -EPROTO);
 	m = (struct link_msg){ .type = LINK_FATAL };

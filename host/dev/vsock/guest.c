@@ -24,31 +24,57 @@ static void reset_stray(struct vsock *v, const struct vsock_hdr *h)
 	};
 }
 
+/* The connection of work between two ports; with @guest_port 0 a free place. */
+static struct vsock_conn *find_work(struct vsock *v, uint32_t host_port, uint32_t guest_port)
+{
+	for (size_t i = 0; i < WIRE_CONN_MAX; i++) {
+		struct vsock_conn *c = &v->work[i];
+
+		if (c->state == VSOCK_FREE ? !guest_port : c->host_port == host_port && c->guest_port == guest_port)
+			return c;
+	}
+	return NULL;
+}
+
 static struct vsock_conn *find(struct vsock *v, const struct vsock_hdr *h)
 {
 	struct vsock_conn *c = h->dst_port == WIRE_READY_PORT ? &v->agent : &v->conn[h->dst_port % VSOCK_CONNS];
 
-	if (h->dst_cid != VSOCK_HOST_CID || h->type != VIRTIO_VSOCK_TYPE_STREAM)
+	if (h->dst_port & WIRE_WORK_PORT)
+		c = h->src_port ? find_work(v, h->dst_port, h->src_port) : NULL;
+	if (!c || h->dst_cid != VSOCK_HOST_CID || h->type != VIRTIO_VSOCK_TYPE_STREAM)
 		return NULL;
 	if (c->host_port != h->dst_port || c->guest_port != h->src_port)
 		return NULL;
 	return c->state == VSOCK_OPEN || (c->state == VSOCK_CONNECTING && c->request_sent) ? c : NULL;
 }
 
-/* The agent's connection is the only one that the guest may make, and it makes it once. */
+/* Where a connection that the guest wants goes; NULL: it may not be. */
+static struct vsock_conn *place(struct vsock *v, const struct vsock_hdr *h)
+{
+	if (h->dst_cid != VSOCK_HOST_CID || h->type != VIRTIO_VSOCK_TYPE_STREAM || !h->src_port)
+		return NULL;
+	if (h->dst_port & WIRE_WORK_PORT)
+		return v->agent_ready ? find_work(v, h->dst_port, 0) : NULL;
+	/* The agent's line comes once. */
+	return h->dst_port == WIRE_READY_PORT && !v->agent_ready && v->agent.state == VSOCK_FREE ? &v->agent : NULL;
+}
+
 static void request(struct vsock *v, const struct vsock_hdr *h)
 {
-	struct vsock_conn *c = &v->agent;
+	struct vsock_conn *c = place(v, h);
 
-	if (h->dst_cid != VSOCK_HOST_CID || h->type != VIRTIO_VSOCK_TYPE_STREAM || h->dst_port != WIRE_READY_PORT ||
-	    v->agent_ready || c->state != VSOCK_FREE) {
+	if (!c) {
 		reset_stray(v, h);
 		return;
 	}
 	*c = (struct vsock_conn){ .v = v, .state = VSOCK_OPEN, .host_port = h->dst_port, .guest_port = h->src_port, .fd = -1,
 				  .src = { .fd = -1 }, .want_response = true, .queued = c->queued, .next_ready = c->next_ready };
 	c->credit.peer_buf_alloc = h->buf_alloc;
-	v->agent_line = 0;
+	if (c == &v->agent)
+		v->agent_line = 0;
+	else
+		vsock_tell_work(c, true);
 	vsock_mark(c);
 }
 
@@ -100,6 +126,8 @@ static int data(struct vsock_conn *c, const struct vsock_hdr *h, const struct vi
 	r = vsock_credit_take(&c->credit, h->len, err);
 	if (r < 0)
 		return r;
+	if (vsock_is_work(c))
+		return err_text(err, -EPROTO, "packet: len %u on a port of work", h->len);
 	if (c->fd < 0)
 		return agent_bytes(c->v, ch->iov, ch->nr_out, h->len, err);
 	vsock_to_client(c, ch->iov, ch->nr_out, VSOCK_HDR_BYTES, h->len);
@@ -136,6 +164,7 @@ static int packet(struct vsock *v, const struct vsock_hdr *h, const struct virtq
 
 	if (h->src_cid != v->guest_cid)
 		return err_text(err, -EPROTO, "packet: src_cid %llu", (unsigned long long)h->src_cid);
+	vsock_pong(v);
 	c = find(v, h);
 	if (!c) {
 		if (h->op == VIRTIO_VSOCK_OP_REQUEST)

@@ -120,7 +120,7 @@ void vsock_drain(struct vsock_conn *c)
 {
 	c->state = VSOCK_DRAINING;
 	c->guest_eof = true;
-	c->want_response = c->want_credit = c->want_shutdown = c->want_rst = false;
+	c->want_response = c->want_credit = c->want_shutdown = c->want_rst = c->want_ping = false;
 	if (c->fd < 0)
 		vsock_close(c, 0);
 	else

@@ -67,7 +67,7 @@ static bool may_read(const struct vsock_conn *c)
 /* Something to send besides data. Data comes first when it was there first: an end is only seen behind it. */
 static bool has_control(const struct vsock_conn *c)
 {
-	return c->want_request || c->want_response || c->want_rst || c->want_credit || c->want_shutdown;
+	return c->want_request || c->want_response || c->want_rst || c->want_credit || c->want_shutdown || c->want_ping;
 }
 
 static bool has_work(const struct vsock_conn *c)
@@ -99,6 +99,9 @@ static void send_control(struct vsock_conn *c, const struct virtq_chain *ch)
 			c->want_rst = true;
 			vsock_mark(c);
 		}
+	} else if (c->want_ping) {
+		c->want_ping = false;
+		put_conn_packet(c, ch, VIRTIO_VSOCK_OP_CREDIT_REQUEST, 0, 0);
 	} else {
 		put_conn_packet(c, ch, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0, 0);
 	}

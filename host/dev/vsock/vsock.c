@@ -56,6 +56,9 @@ static void stop(struct port *p, unsigned int queue)
 	v->nr_strays = 0;
 	if (v->agent.state != VSOCK_FREE)
 		vsock_close(&v->agent, 0);
+	/* What was in work is so until the session has seen the VM end. */
+	for (size_t i = 0; i < WIRE_CONN_MAX; i++)
+		v->work[i].state = VSOCK_FREE;
 	for (size_t i = 0; i < VSOCK_CONNS; i++) {
 		struct vsock_conn *c = &v->conn[i];
 
@@ -82,6 +85,10 @@ int vsock_init(struct vsock *v, struct loop *loop, struct uplink *up, const stru
 		v->conn[i].v = v;
 		v->conn[i].fd = v->conn[i].src.fd = -1;
 	}
+	for (size_t i = 0; i < WIRE_CONN_MAX; i++) {
+		v->work[i].v = v;
+		v->work[i].fd = v->work[i].src.fd = -1;
+	}
 	(void)snprintf(v->port.name, sizeof(v->port.name), "vsock");
 	return port_init(&v->port, &type, loop, up, ram, fd);
 }
@@ -101,10 +108,47 @@ static void tell(struct vsock *v, uint32_t type_, uint32_t id, int code)
 	uplink_send(v->port.up, &m);
 }
 
+void vsock_tell_work(struct vsock_conn *c, bool begins)
+{
+	struct link_msg m = { .type = LINK_WORK, .work = { .port = c->host_port, .begins = begins } };
+
+	uplink_send(c->v->port.up, &m);
+}
+
+void vsock_pong(struct vsock *v)
+{
+	const struct link_msg m = { .type = LINK_PONG };
+
+	if (v->pinged)
+		uplink_send(v->port.up, &m);
+	v->pinged = false;
+}
+
+void vsock_ping(struct vsock *v)
+{
+	struct err err = ERR_INIT;
+
+	v->pinged = true;
+	for (size_t i = 0; i < WIRE_CONN_MAX; i++) {
+		struct vsock_conn *c = &v->work[i];
+
+		if (c->state != VSOCK_OPEN)
+			continue;
+		c->want_ping = true;
+		vsock_mark(c);
+		if (vsock_pump(v, &err) < 0)
+			uplink_fatal(v->port.up, &err, v->port.name);
+		return;
+	}
+	vsock_pong(v);
+}
+
 void vsock_close(struct vsock_conn *c, int code)
 {
 	struct vsock *v = c->v;
 
+	if (vsock_is_work(c) && c->state != VSOCK_FREE)
+		vsock_tell_work(c, false);
 	if (c->fd >= 0) {
 		loop_del(v->port.loop, &c->src);
 		(void)close(c->fd);
@@ -118,7 +162,7 @@ void vsock_close(struct vsock_conn *c, int code)
 	c->fd = -1;
 	c->buf_len = 0;
 	c->state = VSOCK_FREE;
-	c->want_request = c->want_response = c->want_credit = c->want_shutdown = c->want_rst = false;
+	c->want_request = c->want_response = c->want_credit = c->want_shutdown = c->want_rst = c->want_ping = false;
 }
 
 void vsock_client(struct vsock *v, int fd, uint32_t port, uint32_t id)

@@ -20,13 +20,17 @@
  * The ends: "the guest is done" (SHUTDOWN, RST), "the client is done" (end of file), "the client is gone" (reset, EPIPE).
  * What the guest sent before it was done still goes to the socket, also when the connection is no more for the guest.
  *
- * The one connection that the guest may make is the agent's to WIRE_READY_PORT; every other is reset.
+ * Two kinds of connections may be made by the guest, neither of which has a client; every other is reset. The agent's to
+ * WIRE_READY_PORT, once. And those of its workers to ports of work (common/wire.h), on which nothing is said: the session is told
+ * of their begin, before it is answered, and of their end. vsock_ping() asks on one of them for credit, which the guest's kernel
+ * answers without the agent: a kernel that is stuck does not.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/wire.h"
 #include "host/dev/port.h"
 #include "host/dev/vsock/packet.h"
 
@@ -50,7 +54,7 @@ struct vsock_conn {
 	uint32_t host_port, guest_port;
 	uint32_t id;			/* the session's name for it */
 	struct loop_src src;
-	int fd;				/* the client; -1: the agent's connection */
+	int fd;				/* the client; -1: made by the guest */
 	struct vsock_credit credit;
 	uint8_t *buf;			/* ring of VSOCK_BUF_BYTES, or NULL until it is needed */
 	uint32_t buf_off, buf_len;
@@ -60,7 +64,7 @@ struct vsock_conn {
 	bool guest_eof;			/* the guest will not send more */
 	bool guest_deaf;		/* the guest will not take more */
 	bool wr_shut;			/* the client was told that there is no more */
-	bool want_request, want_response, want_credit, want_shutdown, want_rst, asked_credit;	/* packets to be sent */
+	bool want_request, want_response, want_credit, want_shutdown, want_rst, want_ping, asked_credit; /* packets to be sent */
 	bool request_sent;
 	bool queued;			/* on the ready list */
 	struct vsock_conn *next_ready;
@@ -72,6 +76,8 @@ struct vsock {
 	struct vsock_conn conn[VSOCK_CONNS];
 	uint32_t generation[VSOCK_CONNS];
 	struct vsock_conn agent;
+	struct vsock_conn work[WIRE_CONN_MAX];
+	bool pinged;			/* PONG is owed */
 	size_t agent_line;		/* bytes of the agent's line seen so far */
 	bool agent_ready;
 	struct vsock_conn *ready, **ready_end;
@@ -88,7 +94,22 @@ void vsock_fini(struct vsock *v);
 /** vsock_client() - join @fd, taken over, to guest port @port. CLIENT_FAILED or CLIENT_DONE follows exactly once. */
 void vsock_client(struct vsock *v, int fd, uint32_t port, uint32_t id);
 
+/** vsock_ping() - ask the guest's kernel for a sign of life; PONG follows, if it comes. */
+void vsock_ping(struct vsock *v);
+
 /* between the files of this folder */
+
+/** vsock_is_work() - is it one of those that say what the agent works on? */
+static inline bool vsock_is_work(const struct vsock_conn *c)
+{
+	return c >= c->v->work && c < c->v->work + WIRE_CONN_MAX;
+}
+
+/** vsock_tell_work() - WORK to the session. */
+void vsock_tell_work(struct vsock_conn *c, bool begins);
+
+/** vsock_pong() - the guest has shown life. */
+void vsock_pong(struct vsock *v);
 
 /** vsock_close() - the end of a connection for us: socket closed, session told, place free. */
 void vsock_close(struct vsock_conn *c, int code);
