@@ -16,6 +16,7 @@
 #include "agent/meta.h"
 #include "agent/walk.h"
 #include "common/cleanup.h"
+#include "common/filter.h"
 #include "common/pxar/encode.h"
 #include "common/pxar/format.h"
 
@@ -31,6 +32,7 @@ struct archive {
 	struct holes holes;
 	struct links links;
 	struct buf path;
+	struct filter_pos pos;
 	uint64_t zeros_max;		/* sent in place of a file's unreadable rest: the volume's size */
 };
 
@@ -64,6 +66,19 @@ static int fail(struct archive *a, bool dir, int error, uint64_t off, const char
 		return err_set(a->q->err, error, "%s", what);
 	(void)snprintf(e.text, sizeof(e.text), "%s: %s", what, strerror(-error));
 	return dir ? pxar_enc_dir_error(a->enc, &e) : pxar_enc_error(a->enc, &e);
+}
+
+/* The metadata that meta_attrs() could not read. */
+static int tell_meta(struct archive *a, struct pxar_entry *e)
+{
+	if (!a->meta.error)
+		return 0;
+	a->q->reply->errors++;
+	if (!a->q->ext)
+		return err_set(a->q->err, a->meta.error, "%s", a->meta.what);
+	e->meta_error = (struct pxar_error){ .code = a->meta.error, .off = UINT64_MAX };
+	(void)snprintf(e->meta_error.text, sizeof(e->meta_error.text), "%s: %s", a->meta.what, strerror(-a->meta.error));
+	return 0;
 }
 
 static int fail_entry(struct archive *a, int error, uint64_t off, const char *what)
@@ -213,7 +228,9 @@ static int send_file(struct archive *a, struct pxar_entry *e, const struct statx
 		error = native_decoder(&a->meta.native, fd, st, &decoder);
 		if (decoder)
 			e->size = e->payload_size = decmpfs_size(decoder);
-		else
+		if (a->q->no_data && e->size)
+			drop_payload(e);
+		else if (!decoder)
 			find_holes(a, fd, st, e);
 		data_begin(&d, fd, e->payload_size);
 		d.decoder = decoder;
@@ -226,15 +243,14 @@ static int send_file(struct archive *a, struct pxar_entry *e, const struct statx
 	} else {
 		e->payload_size = e->size = 0;
 	}
-	r = pxar_enc_entry(a->enc, e);
+	r = fd < 0 ? 0 : tell_meta(a, e);
+	if (r == 0)
+		r = pxar_enc_entry(a->enc, e);
 	if (r < 0)
 		return r;
 	if (fd < 0)
 		return fail_entry(a, fd, 0, "open the file");
-	r = send_payload(a, &d, e, error, what);
-	if (r == 0 && a->meta.error)
-		r = fail_entry(a, a->meta.error, UINT64_MAX, a->meta.what);
-	return r;
+	return send_payload(a, &d, e, error, what);
 }
 
 static int send_special(struct archive *a, struct pxar_entry *e, int dirfd, const char *name, uint64_t ino)
@@ -256,19 +272,20 @@ static int send_special(struct archive *a, struct pxar_entry *e, int dirfd, cons
 		e->target_len = (size_t)n;
 	}
 	meta_attrs(&a->meta, -1, dirfd, name, a->q->ext, e);
-	r = pxar_enc_entry(a->enc, e);
-	if (r == 0 && a->meta.error)
-		r = fail_entry(a, a->meta.error, UINT64_MAX, a->meta.what);
-	return r;
+	r = tell_meta(a, e);
+	return r < 0 ? r : pxar_enc_entry(a->enc, e);
 }
 
 /* The head of a directory, which stays open in the archive. @fd: it, or -1 if it cannot be opened. */
 static int begin_dir(struct archive *a, struct pxar_entry *e, int dirfd, const char *name, int fd)
 {
+	int r;
+
 	meta_attrs(&a->meta, fd, dirfd, name, a->q->ext, e);
 	if (fd >= 0)
 		meta_flags(fd, e);
-	return pxar_enc_entry(a->enc, e);
+	r = tell_meta(a, e);
+	return r < 0 ? r : pxar_enc_entry(a->enc, e);
 }
 
 /* What could not be examined is an empty file with an error. */
@@ -302,11 +319,22 @@ static int send_entry(struct archive *a, const struct walk_entry *w, const char 
 	return r < 0 ? r : pxar_enc_dir_end(a->enc);
 }
 
+/* What cannot be examined may hold what is wanted: only if it is excluded, nobody needs to know of it. */
+static enum filter_verdict look_at(const struct archive *a, const struct walk_entry *w)
+{
+	return filter_look(a->q->filter, &a->pos, w->path, w->path_len, !w->st || S_ISDIR(w->st->stx_mode));
+}
+
 static int on_entry(void *arg, const struct walk_entry *w)
 {
 	struct archive *a = arg;
+	const enum filter_verdict v = look_at(a, w);
 	int r;
 
+	if (v == FILTER_LEAVE)
+		return WALK_SKIP;
+	if (w->fd >= 0)
+		filter_enter(&a->pos, v);
 	buf_reset(&a->path);
 	buf_fmt(&a->path, "%s/", a->top);
 	buf_add(&a->path, w->path, w->path_len);
@@ -322,7 +350,8 @@ static int on_leave(void *arg, const char *path, size_t path_len, int error)
 	int r = error ? fail(a, true, error, UINT64_MAX, "read the directory") : 0;
 
 	(void)path;
-	(void)path_len;
+	if (path_len)		/* all but the first */
+		filter_leave(&a->pos);
 	if (r == 0)
 		r = pxar_enc_dir_end(a->enc);
 	return r < 0 ? r : drain(a);
@@ -357,7 +386,8 @@ static int send_item(struct archive *a, const struct item *i)
 	int r;
 
 	if (!S_ISDIR(i->st.stx_mode))
-		return send_entry(a, &w, a->top);
+		return filter_look(a->q->filter, &a->pos, a->top, strlen(a->top), false) == FILTER_LEAVE ? 0 :
+			send_entry(a, &w, a->top);
 	a->q->reply->entries++;
 	fd = resolve_open(w.dirfd, w.name, DIR_FLAGS);
 	meta_stat(&i->st, &e);

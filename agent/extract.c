@@ -40,6 +40,8 @@ static int send_plain(struct request *q, const struct item *i)
 	uint64_t size = i->st.stx_size;
 	int r;
 
+	if (q->given & (PARAM_FILTER | PARAM_DATA))
+		return err_text(q->err, -EINVAL, "parameters 'filter' and 'data' go with format 'pxar' only");
 	if (S_ISDIR(i->st.stx_mode))
 		return err_text(q->err, -EISDIR, "cannot stream dir with format 'plain'");
 	if (!S_ISREG(i->st.stx_mode))
@@ -75,6 +77,8 @@ static int send_pxar(struct request *q, const struct target *t, const struct ite
 
 	if (q->given & (PARAM_OFFSET | PARAM_LENGTH))
 		return err_text(q->err, -EINVAL, "parameters 'offset' and 'length' go with format 'plain' only");
+	if (q->no_data && !q->ext)
+		return err_text(q->err, -EINVAL, "parameter 'data' goes with 'ext' only");
 	reply_begin(q->reply, "application/octet-stream");
 	r = archive_send(q, i, i->parent_fd >= 0 ? i->name : shown ? shown + 1 : t->shown);
 	return r < 0 ? r : reply_end(q->reply);

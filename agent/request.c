@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/b64.h"
+#include "common/filter.h"
 #include "common/http.h"
 
 static const struct {
@@ -13,13 +14,15 @@ static const struct {
 } params[] = {
 	{ "path", PARAM_PATH },		{ "ext", PARAM_EXT },	    { "recursive", PARAM_RECURSIVE },
 	{ "format", PARAM_FORMAT },	{ "offset", PARAM_OFFSET }, { "length", PARAM_LENGTH },
-	{ "keep-timeout", PARAM_KEEP_TIMEOUT }, { "args", PARAM_ARGS },
+	{ "keep-timeout", PARAM_KEEP_TIMEOUT }, { "args", PARAM_ARGS }, { "filter", PARAM_FILTER },
+	{ "data", PARAM_DATA },
 };
 
 void request_free(struct request *q)
 {
 	buf_free(&q->path);
 	buf_free(&q->args);
+	filter_free(q->filter);
 }
 
 static unsigned int find_param(const char *name, size_t len)
@@ -82,6 +85,25 @@ static int parse_format(const char *s, size_t len, bool *ret_pxar)
 	return *ret_pxar || (len == 5 && !memcmp(s, "plain", 5)) ? 0 : -EINVAL;
 }
 
+static int parse_filter(const char *s, size_t len, struct filter **ret)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+
+	if (b64_decode(&b, s, len) < 0)
+		return -EINVAL;
+	*ret = filter_new();
+	return *ret ? filter_parse(*ret, b.data, b.len, NULL) : -ENOMEM;
+}
+
+static int parse_data(const char *s, size_t len, bool *ret_none)
+{
+	bool data;
+	int r = parse_bool(s, len, &data);
+
+	*ret_none = !data;
+	return r;
+}
+
 static int parse_value(struct request *q, unsigned int bit, const struct buf *v)
 {
 	const char *s = v->data ? (const char *)v->data : "";
@@ -91,6 +113,10 @@ static int parse_value(struct request *q, unsigned int bit, const struct buf *v)
 		return parse_path(s, v->len, &q->path);
 	case PARAM_ARGS:
 		return b64_decode(&q->args, s, v->len) < 0 ? -EINVAL : 0;
+	case PARAM_FILTER:
+		return parse_filter(s, v->len, &q->filter);
+	case PARAM_DATA:
+		return parse_data(s, v->len, &q->no_data);
 	case PARAM_EXT:
 		return parse_bool(s, v->len, &q->ext);
 	case PARAM_RECURSIVE:

@@ -17,8 +17,11 @@
 #define PARAM_LENGTH 32u
 #define PARAM_KEEP_TIMEOUT 64u
 #define PARAM_ARGS 128u
+#define PARAM_FILTER 256u
+#define PARAM_DATA 512u
 
 struct http_head;
+struct filter;
 
 struct request {
 	struct agent *a;
@@ -27,7 +30,9 @@ struct request {
 	struct buf path;	/* decoded */
 	struct buf args;	/* decoded: NUL-separated words */
 	unsigned int given;	/* PARAM_* */
+	struct filter *filter;	/* NULL: everything */
 	bool ext, recursive, keep_timeout, pxar, authed;
+	bool no_data;		/* of files only what is known without reading them */
 	uint64_t off, len;
 };
 

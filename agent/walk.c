@@ -225,8 +225,8 @@ static int handle(struct walk *w, const char *name)
 		e.fd = fd;
 	}
 	r = w->ops->entry(w->arg, &e);
-	if (r < 0 || fd < 0)
-		return r;
+	if (r < 0 || r == WALK_SKIP || fd < 0)
+		return r < 0 ? r : 0;
 	return push(w, TAKE_FD(fd), &st);
 }
 

@@ -22,8 +22,10 @@ struct walk_entry {
 	int error;			/* negative errno: no st, or the directory will not be entered */
 };
 
+#define WALK_SKIP 1
+
 struct walk_ops {
-	/** entry() - each entry. Return: 0 to go on; negative ends the walk with it. */
+	/** entry() - each entry. Return: 0 to go on; WALK_SKIP not to enter it; negative ends the walk with it. */
 	int (*entry)(void *arg, const struct walk_entry *e);
 	/** leave() - after each directory entered, the first one (path "") included. @error: reading it broke off. */
 	int (*leave)(void *arg, const char *path, size_t path_len, int error);

@@ -15,7 +15,7 @@
  *   GET /api2/json/stat?path=B64                  {"data":ENTRY} with "xattrs": [{"name":B64,"value":B64}]
  *   GET /api2/json/map?path=B64                   {"data":{"size":N,"data":[[off,len],...]}} of a sparse file
  *   GET /api2/json/disks                          {"data":[VOLUME...]}
- *   GET /api2/json/extract?path=B64&format=plain|pxar[&ext=1][&offset=N&length=N]
+ *   GET /api2/json/extract?path=B64&format=plain|pxar[&ext=1][&offset=N&length=N][&filter=B64][&data=0]
  *   GET /api2/json/run?args=B64                   a program of the tools image; NUL-separated words
  *   GET /api2/json/stop
  *

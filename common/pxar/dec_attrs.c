@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/pxar/dec_attrs.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "common/pxar/dec_items.h"
 #include "common/pxar/format.h"
 
 #define CHARGE_ITEM 64		/* what an item costs us besides its bytes */
@@ -41,6 +43,7 @@ bool dec_attrs_is(uint64_t type, bool ext)
 	case PXAR_EXT_XATTR_ANY:
 	case PXAR_EXT_LINK:
 	case PXAR_EXT_HOLES:
+	case PXAR_EXT_META_ERROR:
 		return ext;
 	}
 	return false;
@@ -186,6 +189,8 @@ int dec_attrs_item(struct dec_attrs *a, uint64_t type, struct cur c, struct pxar
 		return take_once(c, &e->has_projid, &e->projid);
 	case PXAR_EXT_LINK:
 		return take_link(c, e);
+	case PXAR_EXT_META_ERROR:
+		return e->meta_error.code ? -EBADMSG : dec_item_error(c, &e->meta_error);
 	}
 	return -EBADMSG;
 }

@@ -28,7 +28,7 @@ int dec_item_device(struct cur c, struct pxar_entry *ret);
 /** dec_item_payload_ref() - PAYLOAD_REF. Return: 0; -EBADMSG. */
 int dec_item_payload_ref(struct cur c, struct pxar_entry *ret);
 
-/** dec_item_error() - ERROR or DIR_ERROR. Return: 0; -EBADMSG. */
+/** dec_item_error() - ERROR, DIR_ERROR or META_ERROR. Return: 0; -EBADMSG. */
 int dec_item_error(struct cur c, struct pxar_error *ret);
 
 /** dec_kind_of_mode() - Return: a kind; -1 for a mode of no known type. */

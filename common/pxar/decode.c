@@ -27,7 +27,6 @@ enum state {
 	AT_NAME,	/* behind FILENAME: ENTRY or HARDLINK */
 	AT_DATA,	/* in a PAYLOAD */
 	AT_FILE_END,	/* behind it: perhaps ERROR */
-	AT_SPECIAL_END,	/* behind a special file or link: perhaps ERROR */
 	AT_DIR_ERROR,	/* behind DIR_ERROR: GOODBYE */
 	AT_GOODBYE,	/* in a GOODBYE */
 	AT_END,
@@ -342,7 +341,7 @@ static int end_symlink(struct pxar_dec *d, struct pxar_event *ev)
 	if (dec_item_text(c, true, d->target, &d->entry.target_len) < 0)
 		return bad(d, "bad SYMLINK");
 	d->entry.target = d->target;
-	return give_entry(d, AT_SPECIAL_END, ev);
+	return give_entry(d, AT_MEMBER, ev);
 }
 
 static int end_device(struct pxar_dec *d, struct pxar_event *ev)
@@ -357,7 +356,7 @@ static int end_device(struct pxar_dec *d, struct pxar_event *ev)
 		return r;
 	if (dec_item_device(c, &d->entry) < 0)
 		return bad(d, "bad DEVICE");
-	return give_entry(d, AT_SPECIAL_END, ev);
+	return give_entry(d, AT_MEMBER, ev);
 }
 
 static int at_attrs(struct pxar_dec *d, struct pxar_event *ev)
@@ -373,10 +372,8 @@ static int at_attrs(struct pxar_dec *d, struct pxar_event *ev)
 	case PXAR_DEVICE:
 		return end_device(d, ev);
 	}
-	if (d->entry.kind == PXAR_KIND_DIR)
+	if (d->entry.kind == PXAR_KIND_DIR || d->entry.kind == PXAR_KIND_FIFO || d->entry.kind == PXAR_KIND_SOCKET)
 		return give_entry(d, AT_MEMBER, ev);
-	if (d->entry.kind == PXAR_KIND_FIFO || d->entry.kind == PXAR_KIND_SOCKET)
-		return give_entry(d, AT_SPECIAL_END, ev);
 	return bad(d, "entry without its content");
 }
 
@@ -469,10 +466,9 @@ static int at_data(struct pxar_dec *d, struct pxar_event *ev)
 	return 1;
 }
 
-/* Behind a file or a special file: the error of it, if one comes. */
-static int at_item_end(struct pxar_dec *d, struct pxar_event *ev)
+/* Behind a file: the error of it, if one comes. */
+static int at_file_end(struct pxar_dec *d, struct pxar_event *ev)
 {
-	const bool file = d->state == AT_FILE_END;
 	bool error = false;
 	int r;
 
@@ -486,9 +482,7 @@ static int at_item_end(struct pxar_dec *d, struct pxar_event *ev)
 			return r;
 	}
 	d->state = AT_MEMBER;
-	if (!file && !error)
-		return AGAIN;
-	ev->type = file ? PXAR_EV_FILE_END : PXAR_EV_ITEM_ERROR;
+	ev->type = PXAR_EV_FILE_END;
 	if (error)
 		ev->error = d->error;
 	return 1;
@@ -530,8 +524,7 @@ static int step(struct pxar_dec *d, struct pxar_event *ev)
 	case AT_GOODBYE:
 		return at_goodbye(d, ev);
 	case AT_FILE_END:
-	case AT_SPECIAL_END:
-		return at_item_end(d, ev);
+		return at_file_end(d, ev);
 	case AT_END:
 	case AT_OVER:
 		return at_end(d, ev);

@@ -26,7 +26,6 @@ enum pxar_event_type {
 	PXAR_EV_DATA,		/* data, data_len: the next bytes of the current file's payload */
 	PXAR_EV_FILE_END,	/* after the last data of a PXAR_KIND_FILE entry; error if the writer reported one */
 	PXAR_EV_DIR_END,	/* leaves the current directory; error likewise */
-	PXAR_EV_ITEM_ERROR,	/* error of the special file or link that came last */
 	PXAR_EV_END,		/* the archive is complete; every later call gives this again */
 };
 

@@ -285,9 +285,28 @@ static void put_file(struct pxar_enc *e, const struct pxar_entry *n)
 	put_head(e, PXAR_PAYLOAD, n->payload_size);
 }
 
+static int put_error(struct pxar_enc *e, uint64_t type, const struct pxar_error *error)
+{
+	const char *name = err_name(error->code);
+	size_t n = strlen(name) + 1, len = strnlen(error->text, sizeof(error->text) - 1);
+
+	if (!ext(e))
+		return 0;
+	if (!e->nr_levels)
+		return -EINVAL;
+	put_head(e, type, 8 + n + len + 1);
+	put_u64(e, error->off);
+	put(e, name, n);
+	put(e, error->text, len);
+	put(e, "", 1);
+	return buf_ok(e->out);
+}
+
 /* What comes behind the attributes. */
 static void put_tail(struct pxar_enc *e, const struct pxar_entry *n)
 {
+	if (n->meta_error.code)
+		(void)put_error(e, PXAR_EXT_META_ERROR, &n->meta_error);
 	if (n->link_id && ext(e) && n->kind != PXAR_KIND_DIR) {
 		put_head(e, PXAR_EXT_LINK, 8);
 		put_u64(e, n->link_id);
@@ -356,23 +375,6 @@ int pxar_enc_entry(struct pxar_enc *e, const struct pxar_entry *entry)
 		put_attrs(e, entry);
 		put_tail(e, entry);
 	}
-	return buf_ok(e->out);
-}
-
-static int put_error(struct pxar_enc *e, uint64_t type, const struct pxar_error *error)
-{
-	const char *name = err_name(error->code);
-	size_t n = strlen(name) + 1, len = strnlen(error->text, sizeof(error->text) - 1);
-
-	if (!ext(e))
-		return 0;
-	if (!e->nr_levels)
-		return -EINVAL;
-	put_head(e, type, 8 + n + len + 1);
-	put_u64(e, error->off);
-	put(e, name, n);
-	put(e, error->text, len);
-	put(e, "", 1);
 	return buf_ok(e->out);
 }
 

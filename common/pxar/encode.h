@@ -33,7 +33,7 @@ int pxar_enc_entry(struct pxar_enc *e, const struct pxar_entry *entry);
 /** pxar_enc_payload() - @n bytes of payload went out behind what is in the buffer. */
 void pxar_enc_payload(struct pxar_enc *e, uint64_t n);
 
-/** pxar_enc_error() - error of the member that came last, or of an open directory without any (only with PXAR_ENC_EXT). */
+/** pxar_enc_error() - error of the file that came last, or of an open directory without any (only with PXAR_ENC_EXT). */
 int pxar_enc_error(struct pxar_enc *e, const struct pxar_error *error);
 
 /** pxar_enc_dir_error() - error of the innermost directory, whose end is next (only with PXAR_ENC_EXT). */

@@ -26,6 +26,13 @@ struct pxar_segment {
 	uint64_t off, len;	/* data within the logical file */
 };
 
+/* In-band error of a member (ERROR, META_ERROR). */
+struct pxar_error {
+	int code;		/* negative errno, 0: none */
+	uint64_t off;		/* first bad byte; UINT64_MAX if not known */
+	char text[256];		/* foreign text, NUL-terminated: quote before printing */
+};
+
 enum pxar_kind {
 	PXAR_KIND_DIR,
 	PXAR_KIND_FILE,
@@ -70,13 +77,7 @@ struct pxar_entry {
 	const struct pxar_segment *segments;	/* HOLES: data segments; NULL if the file came without */
 	size_t nr_segments;
 	bool has_segments;
-};
-
-/* In-band error of a member (ERROR item). */
-struct pxar_error {
-	int code;		/* negative errno, 0: none */
-	uint64_t off;		/* first bad byte; UINT64_MAX if not known */
-	char text[256];		/* foreign text, NUL-terminated: quote before printing */
+	struct pxar_error meta_error;	/* META_ERROR: the entry lacks some of its metadata */
 };
 
 #endif

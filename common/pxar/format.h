@@ -8,16 +8,16 @@
  *   archive    := ENTRY attrs dircontent             (unified; split metadata streams begin with
  *                                                     FORMAT_VERSION [PRELUDE])
  *   dircontent := ( FILENAME member )* [DIR_ERROR] GOODBYE
- *   member     := HARDLINK | ENTRY attrs ( [HOLES] PAYLOAD [ERROR] | PAYLOAD_REF | SYMLINK [ERROR] | DEVICE [ERROR] |
- *                 [ERROR] | dircontent )
+ *   member     := HARDLINK | ENTRY attrs ( [HOLES] PAYLOAD [ERROR] | PAYLOAD_REF | SYMLINK | DEVICE | | dircontent )
  *
  * Private items, only between our own agent and host (extract with ext=1); no archive on disk has them:
  *   HOLES  before PAYLOAD: u64 logical size, then pairs (u64 offset, u64 length) of data segments, ascending, not
  *          touching, at most PXAR_SEGMENTS_MAX; PAYLOAD then holds just these bytes, one segment after the other.
- *   ERROR  after the payload of a file, after what a special file or symlink has:
- *          u64 offset of the first bad byte (all ones: not known), errno name, NUL, text, NUL. What is missing of a
- *          payload was sent as zeros.
+ *   ERROR  after the payload of a file that could not be read whole: u64 offset of the first bad byte (all ones: not
+ *          known), errno name, NUL, text, NUL. What is missing of the payload was sent as zeros.
  *   DIR_ERROR  the same for a directory, before its GOODBYE (ERROR there would be its last member's).
+ *   META_ERROR  among the attributes of any entry, at most once, content as of ERROR: some of its metadata could not be
+ *          read. Its data is not concerned.
  *   XATTR_ANY  like XATTR, any name, any kind of entry.
  *   LINK   with a hard-linkable member that has several names: u64 device-wide file id, in front of the item that
  *          ends the entry. (HARDLINK still refers to the first name as the format says.)
@@ -48,12 +48,13 @@
 #define PXAR_PAYLOAD_START_MARKER UINT64_C(0x834c68c2194a4ed2)
 #define PXAR_PAYLOAD_TAIL_MARKER UINT64_C(0x6c72b78b984c81b5)
 
-/* SipHash-2-4 of "__PLUCK_PXAR_HOLES__", ..._ERROR__, ..._XATTR__, ..._LINKS__, ..._DIR_ERROR__ under the key of the format */
+/* SipHash-2-4 of "__PLUCK_PXAR_HOLES__", ..._ERROR__, ..._XATTR__, ..._LINKS__, ..._DIR_ERROR__, ..._META_ERROR__ under the key of the format */
 #define PXAR_EXT_HOLES UINT64_C(0x506a4ddf78e90e21)
 #define PXAR_EXT_ERROR UINT64_C(0xfbfa6164b2e8657c)
 #define PXAR_EXT_XATTR_ANY UINT64_C(0x9d2885e836b04217)
 #define PXAR_EXT_LINK UINT64_C(0xa6c7a48bc6d28dc6)
 #define PXAR_EXT_DIR_ERROR UINT64_C(0x1e042fbab4fb72e7)
+#define PXAR_EXT_META_ERROR UINT64_C(0xe6b38078f11cd35d)
 
 #define PXAR_SIPHASH_K0 UINT64_C(0x83ac3f1cfbb450db)
 #define PXAR_SIPHASH_K1 UINT64_C(0xaa4f1b6879369fbd)

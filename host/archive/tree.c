@@ -50,6 +50,11 @@ struct tree {
 	size_t nr_levels, room_levels;
 	uint64_t nr_open;
 	struct buf path;		/* of the current directory in the stream, with a slash at the end */
+	const struct filter *filter;	/* borrowed; NULL: all */
+	struct filter_pos pos;		/* beneath the directory asked for */
+	size_t top_len;			/* of the path: that directory's name, with its slash */
+	enum filter_verdict verdict;	/* on the member that is put next */
+	bool no_data;
 	struct access_member *m, *target;
 	struct access_member *data;	/* the file whose data goes out; NULL */
 	uint64_t data_off;
@@ -89,6 +94,27 @@ static struct pxar_error tell(struct tree *t, const char *name, int code, uint64
 	return e;
 }
 
+/* How many directories are open when only the one asked for is. */
+static size_t top_level(const struct tree *t)
+{
+	return t->container ? 2 : 1;
+}
+
+/* What is wanted of @name in the current directory; the directory asked for is no question. */
+static enum filter_verdict look_at(struct tree *t, const char *name, bool dir)
+{
+	const size_t len = t->path.len;
+	enum filter_verdict v = FILTER_TAKE;
+
+	if (!t->filter || (dir && t->nr_levels < top_level(t)))
+		return v;
+	buf_str(&t->path, name);
+	if (buf_ok(&t->path) == 0)
+		v = filter_look(t->filter, &t->pos, (const char *)t->path.data + t->top_len, t->path.len - t->top_len, dir);
+	t->path.len = len;
+	return v;
+}
+
 /* Opens the directory in t->m. A directory that cannot be read is an empty one with an error. */
 static int push_dir(struct tree *t, struct err *err)
 {
@@ -122,6 +148,10 @@ static int push_dir(struct tree *t, struct err *err)
 		buf_u8(&t->path, '/');
 	t->nr_open += l.dir.nr;
 	t->level[t->nr_levels++] = l;
+	if (t->nr_levels > top_level(t))
+		filter_enter(&t->pos, t->verdict);
+	else
+		t->top_len = t->path.len;
 	return buf_ok(&t->path) < 0 ? no_memory(err) : 0;
 }
 
@@ -130,6 +160,8 @@ static int pop_dir(struct tree *t)
 	struct tree_level *l = &t->level[--t->nr_levels];
 	int r = 0;
 
+	if (t->nr_levels >= top_level(t))
+		filter_leave(&t->pos);
 	if (l->error.code)
 		r = pxar_enc_dir_error(t->enc, &l->error);
 	t->nr_open -= l->dir.nr;
@@ -175,13 +207,14 @@ static int put_file(struct tree *t, struct access_member *m, struct err *err)
 	e.payload_ref = false;
 	e.link_id = m->entry.pos + 1;
 	t->data_error = (struct pxar_error){ 0 };
-	if (r < 0) {
+	if (r < 0)
 		t->data_error = tell(t, e.name, r, 0, &why);
+	if (r < 0 || (t->no_data && e.size)) {
 		e.has_segments = true;	/* none */
 		e.payload_size = 0;
 	}
 	t->data = m;
-	t->data_off = r < 0 ? e.size : 0;
+	t->data_off = e.has_segments ? e.size : 0;
 	r = pxar_enc_entry(t->enc, &e);
 	return r < 0 ? err_set(err, r, "file of the archive") : 0;
 }
@@ -303,13 +336,8 @@ static int put_member(struct tree *t, struct err *err)
 /* A directory that is there, but not all of its metadata. */
 static int put_partial(struct tree *t, int code, const struct err *why, struct err *err)
 {
-	const struct pxar_error error = tell(t, t->m->name, code, UINT64_MAX, why);
-	const size_t depth = t->nr_levels;
-	int r = put_member(t, err);
-
-	if (t->nr_levels > depth)
-		t->level[depth].error = error;
-	return r;
+	t->m->entry.meta_error = tell(t, t->m->name, code, UINT64_MAX, why);
+	return put_member(t, err);
 }
 
 /* The data of a file is out. */
@@ -335,6 +363,10 @@ static int step(struct tree *t, struct err *err)
 		return r < 0 ? err_set(err, r, "archive") : 0;
 	}
 	r = access_dir_member(t->a, &l->dir, l->next++, t->m, &why);
+	/* What cannot be read may hold what is wanted, if it is not excluded. */
+	t->verdict = look_at(t, t->m->name, (r < 0 && !t->m->partial) || t->m->entry.kind == PXAR_KIND_DIR);
+	if (t->verdict == FILTER_LEAVE)
+		return 0;
 	if (r < 0 && t->m->partial)
 		return put_partial(t, r, &why, err);
 	return r < 0 ? put_error(t, r, &why, err) : put_member(t, err);
@@ -400,6 +432,12 @@ ssize_t tree_read(void *tree, void *p, size_t n, struct err *err)
 bool tree_is_container(const struct tree *t)
 {
 	return t->container;
+}
+
+void tree_want(struct tree *t, const struct filter *f, bool no_data)
+{
+	t->filter = f;
+	t->no_data = no_data && t->ext;
 }
 
 void tree_free(struct tree *t)

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "common/err.h"
+#include "common/filter.h"
 #include "host/archive/access.h"
 
 struct tree;
@@ -34,6 +35,13 @@ typedef void tree_note_fn(void *arg, const char *path, size_t path_len, int code
 int tree_open(struct access *a, const char *path, size_t len, bool ext, tree_note_fn *note, void *arg,
 	      struct tree **ret, struct err *err);
 void tree_free(struct tree *t);
+
+/**
+ * tree_want() - leave out what is not wanted; before the first tree_read()
+ * @f:       borrowed as long as the stream; paths begin beneath the directory that was asked for. NULL: everything
+ * @no_data: files come without their data (with @ext)
+ */
+void tree_want(struct tree *t, const struct filter *f, bool no_data);
 
 /** tree_is_container() - is the root of the stream none of the archive's own? */
 bool tree_is_container(const struct tree *t);

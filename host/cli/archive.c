@@ -132,6 +132,12 @@ bool archive_stream_is_container(const struct archive_stream *s)
 	return s->tree && tree_is_container(s->tree);
 }
 
+void archive_stream_want(struct archive_stream *s, const struct filter *f, bool no_data)
+{
+	if (s->tree)
+		tree_want(s->tree, f, no_data);
+}
+
 void archive_stream_close(struct archive_stream *s)
 {
 	if (!s)

@@ -71,6 +71,9 @@ int archive_stream_open(struct snapshot *sn, const char *stored, const char *inn
 int archive_stream_of(struct archive_file *f, const char *inner, size_t inner_len, enum archive_form form,
 		      tree_note_fn *note, void *arg, struct archive_stream **ret, struct err *err);
 
+/** archive_stream_want() - tree_want(). */
+void archive_stream_want(struct archive_stream *s, const struct filter *f, bool no_data);
+
 /** archive_stream_is_container() - is the root of the stream none of the archive's own? */
 bool archive_stream_is_container(const struct archive_stream *s);
 

@@ -120,6 +120,18 @@ void cli_error_prefix(const char *text);
 /** cli_fail() - report an error. Return: its exit status. */
 int cli_fail(const struct err *e, int code);
 
+/**
+ * cli_json_lines() - from now on standard error gets one JSON object a line: {"type":"message","text":...} in place of
+ * sentences, {"type":"phase"} and {"type":"problem"} of cli_phase() and cli_note()
+ */
+void cli_json_lines(void);
+bool cli_has_json_lines(void);
+/** cli_json_line() - write the object in @line, and reset it. */
+void cli_json_line(struct buf *line);
+
+/** cli_json_text() - {"type":@type,"text":@text} */
+void cli_json_text(const char *type, const char *text);
+
 /** cli_usage() - report wrong usage and name the help. Return: EXIT_USAGE. */
 int cli_usage(const struct command *cmd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -192,6 +204,8 @@ void cli_alarm_exit(unsigned int seconds, int fd, const char *line, int status);
 void cli_progress_init(bool quiet);
 void cli_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));	/* replaces the line; at most five times a second */
 void cli_progress_end(void);	/* removes the line */
+bool cli_shows_progress(void);
+bool cli_progress_due(void);	/* with JSON Lines: is it time for one? once a second */
 /** cli_phase() - a session_progress_fn */
 void cli_phase(void *arg, const char *phase);
 

@@ -57,41 +57,51 @@ static int prepare(struct extract *x, struct err *err)
 	x->where = pos < a->nr_pos ? a->pos[pos++] : ".";
 	if (pos < a->nr_pos)
 		return err_text(err, -EINVAL, "too many arguments");
-	return find_form(x, err);
+	r = find_form(x, err);
+	return r < 0 ? r : extract_check_options(x, err);
+}
+
+static void finish(struct extract *x)
+{
+	extract_paths_free(x);
+	filter_free(x->filter);
+	target_free(&x->target);
 }
 
 static int run_extract(const struct args *a)
 {
-	const char *over = args_text(a, "overwrite");
-	struct extract x = {
-		.args = a,
-		.opt = { .devices = args_flag(a, "devices"), .keep_partial = args_flag(a, "keep-partial"),
-			 .skip_special = args_flag(a, "skip-special"), .skip_root = true },
-	};
+	const char *progress = args_text(a, "progress");
+	struct extract x = { .args = a, .target.key_options.fd = -1 };
 	struct err err = ERR_INIT;
 	int r;
 
-	if (over && !strcasecmp(over, "always"))
-		x.opt.overwrite = RESTORE_OVERWRITE_ALWAYS;
-	else if (over && !strcasecmp(over, "if-newer"))
-		x.opt.overwrite = RESTORE_OVERWRITE_IF_NEWER;
-	cli_progress_init(args_flag(a, "quiet"));
+	if (progress && !strcasecmp(progress, "json"))
+		cli_json_lines();
+	cli_progress_init(args_flag(a, "quiet") || (progress && !strcasecmp(progress, "none")));
 	(void)clock_gettime(CLOCK_MONOTONIC, &x.start);
+	r = extract_options(&x, &err);
+	if (r < 0) {
+		r = cli_fail(&err, r);
+		finish(&x);
+		return r;
+	}
 	r = run_report_open(&x.machine, args_text(a, "report"), &err);
 	if (r < 0) {
 		(void)cli_fail(&err, r);
+		finish(&x);
 		return EXIT_TARGET;
 	}
 	r = prepare(&x, &err);
 	if (r == 0) {
-		run_report_begin(&x.machine, &x.target, x.path, x.nr_paths, x.where);
+		run_report_begin(&x.machine, &x.target, x.path, x.nr_paths, x.where, x.opt.hash, x.dry_run);
 		r = extract_verdict(&x, extract_run(&x, &err), &err);
 	} else {
 		r = cli_fail(&err, r);
 	}
 	r = run_report_end(&x.machine, &x.sum, r, &err);
-	extract_paths_free(&x);
-	target_free(&x.target);
+	if (cli_has_json_lines())
+		extract_result(&x, r);
+	finish(&x);
 	return r;
 }
 
@@ -101,11 +111,19 @@ static const struct opt opts[] = {
 	{ OPT("null", OPT_BOOL, NULL, "--paths-from is separated by NUL bytes"), .brief = '0' },
 	{ OPT("format", OPT_TEXT, "plain|tar|zip|pxar", "of standard output (default: plain for a file, else tar)") },
 	{ OPT("zstd", OPT_BOOL, NULL, "compress standard output") },
+	{ OPT("include", OPT_LIST, "GLOB", "only what matches, and what lies beneath it") },
+	{ OPT("exclude", OPT_LIST, "GLOB", "not what matches, nor what lies beneath it") },
+	{ OPT("owner", OPT_TEXT, "USER[:GROUP]", "whom everything is to belong to (numbers or names)") },
+	{ OPT("no-same-owner", OPT_BOOL, NULL, "everything is to belong to who extracts it") },
+	{ OPT("xattrs", OPT_TEXT, "all|user|none", "all: with ACLs and capabilities, the default; user: user.* alone") },
+	{ OPT("dry-run", OPT_BOOL, NULL, "say what would be made, replaced and left out; write nothing") },
 	{ OPT("overwrite", OPT_TEXT, "never|always|if-newer", "what to do with files that exist (default: never)") },
 	{ OPT("devices", OPT_BOOL, NULL, "create device nodes") },
-	{ OPT("skip-special", OPT_BOOL, NULL, "sockets, and in a zip devices and FIFOs, are no loss") },
+	{ OPT("skip-special", OPT_BOOL, NULL, "what a tar or zip cannot hold is no loss") },
 	{ OPT("keep-partial", OPT_BOOL, NULL, "keep files that could not be read whole as NAME.partial") },
 	{ OPT("report", OPT_TEXT, "FILE", "write what was done, and what was not, as JSON") },
+	{ OPT("hash", OPT_TEXT, "sha256|none", "of each file, into the report (default: none)") },
+	{ OPT("progress", OPT_TEXT, "auto|json|none", "json: standard error is one object a line (default: on a terminal)") },
 	{ OPT("quiet", OPT_BOOL, NULL, "no progress, no totals") },
 	OPT_END,
 };

@@ -104,6 +104,7 @@ static int restore(struct pxar *p, const char *where, struct err *err)
 	const struct restore_sink sink = { .note = on_note, .arg = p };
 	struct restore_options o = { .devices = args_flag(p->args, "devices"),
 				     .skip_root = archive_stream_is_container(p->stream),
+				     .container = archive_stream_is_container(p->stream),
 				     .abort = cli_signals_defer(-1) };
 	struct restore_report rep = { 0 };
 	struct restore_target *to = NULL;

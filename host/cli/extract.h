@@ -3,9 +3,9 @@
 #define HOST_CLI_EXTRACT_H
 
 /*
- * The parts of the command extract: which paths (extract_paths.c), the streams out of the VM or a file archive and where
- * they go (extract_stream.c), what is told of it and the exit status (extract_verdict.c). cmd_extract.c reads the options
- * and puts them together.
+ * The parts of the command extract: what is wanted of entries (extract_options.c), which paths (extract_paths.c), the
+ * streams out of the VM or a file archive and where they go (extract_stream.c), what is told of it and the exit status
+ * (extract_verdict.c). cmd_extract.c puts them together.
  */
 
 #include <time.h>
@@ -28,6 +28,8 @@ struct extract {
 	int out;			/* directory, or stream */
 	struct restore_target *to;	/* what is made there; NULL: the bytes go out as they come */
 	struct restore_options opt;
+	struct filter *filter;		/* of opt; NULL: everything */
+	bool dry_run;
 	struct restore_report sum;
 	struct cli_notes notes;
 	struct run_report machine;	/* --report */
@@ -40,6 +42,12 @@ struct extract {
 	struct timespec start;
 	const volatile sig_atomic_t *stop;
 };
+
+/** extract_options() - what the command line says of entries and target; before anything is opened. Return: 0; -EINVAL. */
+int extract_options(struct extract *x, struct err *err);
+
+/** extract_check_options() - do they go with the form? Return: 0; -EINVAL. */
+int extract_check_options(const struct extract *x, struct err *err);
 
 /** extract_find_paths() - of --path, --paths-from and, without them, the positional argument *@pos, which is moved on. */
 int extract_find_paths(struct extract *x, size_t *pos, struct err *err);
@@ -56,8 +64,15 @@ void extract_progress(struct extract *x);
 /** extract_note() - a restore_note_fn. */
 void extract_note(void *extract, const char *path, size_t path_len, int code, const char *what);
 
+/** extract_made() - a restore_made_fn. */
+void extract_made(void *extract, const char *path, size_t path_len, const struct pxar_entry *e, bool replaced,
+		  const uint8_t *sha256);
+
 /** extract_damage() - a tree_note_fn. */
 void extract_damage(void *extract, const char *path, size_t path_len, int code, const char *what);
+
+/** extract_result() - with JSON Lines: the last of them. */
+void extract_result(const struct extract *x, int status);
 
 /** extract_verdict() - tell what there is to tell of a finished or failed extraction. @r: of extract_run(). Return: exit status. */
 int extract_verdict(struct extract *x, int r, struct err *err);

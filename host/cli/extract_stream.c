@@ -11,6 +11,7 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "host/cli/zout.h"
+#include "host/restore/sum.h"
 
 #define COPY_BLOCK (256u << 10)
 
@@ -47,26 +48,40 @@ static int read_to_end(struct extract *x, struct err *err)
 static int copy_stream(struct extract *x, struct err *err)
 {
 	CLEANUP_FREE char *block = malloc(COPY_BLOCK);
+	CLEANUP(sum_free) struct sum sum = { 0 };
+	const uint8_t *sha256 = NULL;
 	ssize_t n;
 	int r;
 
-	if (!block)
-		return err_set(err, -ENOMEM, "extract");
+	r = block ? sum_new(&sum, x->opt.hash, err) : err_set(err, -ENOMEM, "extract");
+	if (r < 0)
+		return r;
+	sum_begin(&sum);
 	while ((n = read_stream(x, block, COPY_BLOCK, err)) > 0) {
 		r = io_write_full(x->out, block, (size_t)n);
 		if (r < 0) {
 			x->target_error = r;
 			return err_set(err, r, "write to standard output");
 		}
+		sum_add(&sum, block, (size_t)n);
 		x->sum.bytes += (uint64_t)n;
 	}
-	return (int)n;
+	r = n < 0 ? (int)n : sum_end(&sum, 0, NULL, &sha256, err);
+	if (r == 0 && x->form == FORM_PLAIN) {
+		const struct pxar_entry e = { .kind = PXAR_KIND_FILE, .size = x->sum.bytes };
+		const char *path = (const char *)x->path[0].bytes.data, *slash = memrchr(path, '/', x->path[0].bytes.len);
+		const char *name = slash ? slash + 1 : path;
+
+		x->sum.files++;
+		extract_made(x, name, x->path[0].bytes.len - (size_t)(name - path), &e, false, sha256);
+	}
+	return r;
 }
 
 /* The bytes as they come, or what they are turned into. */
 static int take_stream(struct extract *x, struct err *err)
 {
-	const struct restore_sink sink = { .note = extract_note, .arg = x };
+	const struct restore_sink sink = { .note = extract_note, .made = extract_made, .arg = x };
 	int r;
 
 	if (!x->to)
@@ -95,6 +110,7 @@ static int make_links(struct extract *x, const struct target_path *p, bool conta
 {
 	const char *slash = memrchr(p->bytes.data, '/', p->bytes.len), *target;
 	size_t base = container && slash ? (size_t)((const uint8_t *)slash - p->bytes.data) : p->bytes.len;
+	const struct restore_sink sink = { .note = extract_note, .made = extract_made, .arg = x };
 	int r = 0;
 
 	while (r == 0 && x->to && (target = restore_next_link(x->to))) {
@@ -105,7 +121,7 @@ static int make_links(struct extract *x, const struct target_path *p, bool conta
 		buf_str(&path, target);
 		r = buf_ok(&path) < 0 ? err_set(err, buf_ok(&path), "path") : open_plain(x, p, &path, err);
 		if (r == 0)
-			r = restore_link_data(x->to, read_stream, x, &x->sum, err);
+			r = restore_link_data(x->to, &x->opt, read_stream, x, &sink, &x->sum, err);
 		archive_stream_close(x->archive);
 		x->archive = NULL;
 		client_free(x->client);
@@ -131,7 +147,9 @@ static int extract_archive(struct extract *x, const struct target_path *p, struc
 	r = archive_stream_open(x->target.snapshot, p->archive, inner, len, form, extract_damage, x, &x->archive, err);
 	if (r < 0)
 		return r;
+	archive_stream_want(x->archive, x->filter, x->dry_run);
 	x->ended = false;
+	x->opt.container = archive_stream_is_container(x->archive);
 	x->opt.skip_root = x->form == FORM_TAR || x->form == FORM_ZIP || archive_stream_is_container(x->archive);
 	if (x->form == FORM_DIR)
 		x->opt.abort = x->stop = cli_signals_defer(-1);
@@ -147,6 +165,7 @@ static int extract_one(struct extract *x, const struct target_path *p, struct er
 {
 	const struct client_extract how = {
 		.format = x->form == FORM_PLAIN ? "plain" : "pxar", .ext = x->form != FORM_PLAIN && x->form != FORM_PXAR,
+		.filter = x->filter, .no_data = x->dry_run,
 	};
 	int fd, r;
 
@@ -158,6 +177,7 @@ static int extract_one(struct extract *x, const struct target_path *p, struct er
 	if (r < 0)
 		return r;
 	x->ended = false;
+	x->opt.container = true;
 	if (x->form == FORM_DIR)
 		x->opt.abort = x->stop = cli_signals_defer(fd);
 	r = client_extract_begin(x->client, p->bytes.data, p->bytes.len, &how, err);
@@ -228,6 +248,28 @@ static int extract_all(struct extract *x, struct err *err)
 	return r;
 }
 
+/* Nothing is made, not even the target directory. */
+static int extract_plan(struct extract *x, struct err *err)
+{
+	const enum restore_form form = x->form == FORM_DIR ? RESTORE_DIR : x->form == FORM_TAR ? RESTORE_TAR : RESTORE_ZIP;
+	int r = 0;
+
+	x->out = -1;
+	if (form == RESTORE_DIR)
+		x->out = open(x->where, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (form == RESTORE_DIR && x->out < 0 && errno != ENOENT) {
+		x->target_error = -errno;
+		return err_set(err, -errno, "write to '%s'", x->where);
+	}
+	r = restore_plan_new(form, x->out, &x->to, err);
+	if (r == 0)
+		r = extract_all(x, err);
+	restore_free(x->to);
+	if (x->out >= 0)
+		(void)close(x->out);
+	return r;
+}
+
 static int extract_to_dir(struct extract *x, struct err *err)
 {
 	int r = open_dir(x, err);
@@ -270,5 +312,7 @@ static int extract_to_stream(struct extract *x, struct err *err)
 
 int extract_run(struct extract *x, struct err *err)
 {
+	if (x->dry_run)
+		return extract_plan(x, err);
 	return x->form == FORM_DIR ? extract_to_dir(x, err) : extract_to_stream(x, err);
 }

@@ -3,19 +3,88 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "common/cleanup.h"
+
+static double seconds_since(const struct extract *x)
+{
+	struct timespec now = { 0 };
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - x->start.tv_sec) + (double)(now.tv_nsec - x->start.tv_nsec) / 1e9;
+}
+
+static uint64_t entries_of(const struct restore_report *s)
+{
+	return s->files + s->dirs + s->others;
+}
+
+static void json_progress(const struct extract *x)
+{
+	CLEANUP_BUF struct buf line = BUF_INIT;
+	struct jsonw w = JSONW(&line);
+	const double seconds = seconds_since(x);
+
+	jsonw_object_begin(&w);
+	jsonw_key_string(&w, "type", "progress");
+	jsonw_key_u64(&w, "entries", entries_of(&x->sum));
+	jsonw_key_u64(&w, "bytes", x->bytes);
+	jsonw_key_u64(&w, "bytes-per-second", seconds > 0 ? (uint64_t)((double)x->bytes / seconds) : 0);
+	jsonw_key_u64(&w, "milliseconds", (uint64_t)(seconds * 1000));
+	jsonw_object_end(&w);
+	cli_json_line(&line);
+}
 
 void extract_progress(struct extract *x)
 {
-	const struct restore_report *s = &x->sum;
-	struct timespec now;
 	double seconds;
 
-	if (clock_gettime(CLOCK_MONOTONIC, &now) < 0)
+	if (cli_progress_due())
+		json_progress(x);
+	if (!cli_shows_progress())
 		return;
-	seconds = (double)(now.tv_sec - x->start.tv_sec) + (double)(now.tv_nsec - x->start.tv_nsec) / 1e9;
-	cli_progress("%" PRIu64 " entries, %.1f MiB, %.1f MiB/s", s->files + s->dirs + s->others, (double)x->bytes / (1 << 20),
+	seconds = seconds_since(x);
+	cli_progress("%" PRIu64 " entries, %.1f MiB, %.1f MiB/s", entries_of(&x->sum), (double)x->bytes / (1 << 20),
 		     seconds > 0 ? (double)x->bytes / (1 << 20) / seconds : 0.0);
+}
+
+void extract_result(const struct extract *x, int status)
+{
+	CLEANUP_BUF struct buf line = BUF_INIT;
+	struct jsonw w = JSONW(&line);
+
+	jsonw_object_begin(&w);
+	jsonw_key_string(&w, "type", "result");
+	run_report_totals(&w, &x->sum);
+	jsonw_key_u64(&w, "milliseconds", (uint64_t)(seconds_since(x) * 1000));
+	jsonw_key_i64(&w, "exit-status", status);
+	jsonw_object_end(&w);
+	cli_json_line(&line);
+}
+
+/* What a dry run finds: a line an entry on standard output. */
+static void plan_line(const char *what, const char *path, size_t path_len, const char *end)
+{
+	CLEANUP_BUF struct buf line = BUF_INIT;
+
+	buf_str(&line, what);
+	cli_escape(&line, path, path_len);
+	buf_str(&line, end);
+	buf_u8(&line, '\n');
+	(void)cli_out_buf(&line);
+}
+
+void extract_made(void *extract, const char *path, size_t path_len, const struct pxar_entry *e, bool replaced,
+		  const uint8_t *sha256)
+{
+	struct extract *x = extract;
+
+	if (x->dry_run)
+		plan_line(replaced ? "replace " : "make ", path, path_len, e->kind == PXAR_KIND_DIR ? "/" : "");
+	if (sha256)
+		run_report_file(&x->machine, path, path_len, e->size, sha256);
 }
 
 void extract_note(void *extract, const char *path, size_t path_len, int code, const char *what)
@@ -26,6 +95,13 @@ void extract_note(void *extract, const char *path, size_t path_len, int code, co
 	if (code == -EPIPE || (x->stop && *x->stop))
 		return;
 	run_report_problem(&x->machine, path, path_len, code > 0 ? -code : code, what);
+	if (x->dry_run) {
+		CLEANUP_BUF struct buf why = BUF_INIT;
+
+		buf_fmt(&why, ": %s%s%s", what, code ? ": " : "", code ? strerror(abs(code)) : "");
+		plan_line("leave ", path, path_len, buf_cstr(&why) ? buf_cstr(&why) : "");
+		return;
+	}
 	if (code)
 		cli_note(&x->notes, path, path_len, "%s: %s", what, strerror(code < 0 ? -code : code));
 	else
@@ -58,7 +134,7 @@ static void report(struct extract *x, bool quiet)
 			  s->incomplete, s_of(s->incomplete));
 	if (x->errors && !s->left_out && !s->incomplete && !s->meta_failed)
 		cli_error("%" PRIu64 " entries could not be read whole in the VM", x->errors);
-	if (!quiet && x->form == FORM_DIR)
+	if (!quiet && !cli_has_json_lines() && (x->form == FORM_DIR || x->dry_run))
 		(void)fprintf(stderr, "%" PRIu64 " file%s, %" PRIu64 " director%s, %" PRIu64 " other%s, %" PRIu64 " byte%s\n",
 			      s->files, s_of(s->files), s->dirs, s->dirs == 1 ? "y" : "ies", s->others, s_of(s->others), s->bytes,
 			      s_of(s->bytes));

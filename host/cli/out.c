@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/jsonw.h"
 #include "common/log.h"
 #include "common/utf8.h"
 #include "host/cli/cli.h"
@@ -55,6 +56,38 @@ static void add_sentence(struct buf *out, const char *text)
 	escape(out, (const uint8_t *)text, len, true);
 }
 
+static bool json_lines;
+
+void cli_json_lines(void)
+{
+	json_lines = true;
+}
+
+bool cli_has_json_lines(void)
+{
+	return json_lines;
+}
+
+void cli_json_line(struct buf *line)
+{
+	buf_u8(line, '\n');
+	if (buf_ok(line) == 0)
+		(void)fwrite(line->data, 1, line->len, stderr);
+	buf_reset(line);
+}
+
+void cli_json_text(const char *type, const char *text)
+{
+	CLEANUP_BUF struct buf line = BUF_INIT;
+	struct jsonw w = JSONW(&line);
+
+	jsonw_object_begin(&w);
+	jsonw_key_string(&w, "type", type);
+	jsonw_key_bytes(&w, "text", text, strlen(text));
+	jsonw_object_end(&w);
+	cli_json_line(&line);
+}
+
 static void verror(const char *fmt, va_list ap)
 {
 	CLEANUP_BUF struct buf line = BUF_INIT;
@@ -63,6 +96,10 @@ static void verror(const char *fmt, va_list ap)
 	cli_progress_end();
 	if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
 		return;
+	if (json_lines) {
+		cli_json_text("message", text);
+		return;
+	}
 	buf_str(&line, prefix);
 	add_sentence(&line, text);
 	buf_u8(&line, '\n');
@@ -162,21 +199,39 @@ void cli_time(struct buf *out, int64_t t)
 		buf_str(out, text);
 }
 
+static void json_problem(const char *path, size_t path_len, const char *what)
+{
+	CLEANUP_BUF struct buf line = BUF_INIT;
+	struct jsonw w = JSONW(&line);
+
+	jsonw_object_begin(&w);
+	jsonw_key_string(&w, "type", "problem");
+	jsonw_key_b64(&w, "path", path, path_len);
+	jsonw_key_bytes(&w, "text", path, path_len);
+	jsonw_key_string(&w, "what", what);
+	jsonw_object_end(&w);
+	cli_json_line(&line);
+}
+
 void cli_note(struct cli_notes *n, const char *path, size_t path_len, const char *fmt, ...)
 {
 	char q[1024], text[1024];
 	va_list ap;
 
-	if (n->nr++ >= CLI_NOTES_MAX)
+	if (n->nr++ >= CLI_NOTES_MAX && !json_lines)
 		return;
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	if (json_lines) {
+		json_problem(path, path_len, text);
+		return;
+	}
 	cli_error("'%s': %s", log_quote(path, path_len, q, sizeof(q)), text);
 }
 
 void cli_notes_end(const struct cli_notes *n)
 {
-	if (n->nr > CLI_NOTES_MAX)
+	if (n->nr > CLI_NOTES_MAX && !json_lines)
 		cli_error("and %" PRIu64 " more like these", n->nr - CLI_NOTES_MAX);
 }

@@ -4,20 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "common/cleanup.h"
 #include "common/io.h"
+#include "host/cli/versions.h"
 
 #define FLUSH_AT ((size_t)64 << 10)
-
-int run_report_open(struct run_report *r, const char *path, struct err *err)
-{
-	*r = (struct run_report){ .fd = -1 };
-	if (!path)
-		return 0;
-	r->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
-	return r->fd < 0 ? err_set(err, -errno, "report '%s'", path) : 0;
-}
 
 static void flush(struct run_report *r)
 {
@@ -30,17 +24,64 @@ static void flush(struct run_report *r)
 	buf_reset(&r->out);
 }
 
+static void put_time(struct jsonw *w, const char *key, const struct timespec *at)
+{
+	char text[64] = "";
+	struct tm tm;
+
+	if (gmtime_r(&at->tv_sec, &tm))
+		(void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	jsonw_key_string(w, key, text);
+}
+
+static void put_versions(struct jsonw *w)
+{
+	CLEANUP_BUF struct buf kernel = BUF_INIT, qemu = BUF_INIT;
+
+	version_kernel(&kernel);
+	version_qemu(&qemu);
+	jsonw_key(w, "versions");
+	jsonw_object_begin(w);
+	jsonw_key_string(w, "pluck", PLUCK_VERSION);
+	if (kernel.len)
+		jsonw_key_bytes(w, "kernel", kernel.data, kernel.len);
+	if (qemu.len)
+		jsonw_key_bytes(w, "qemu", qemu.data, qemu.len);
+	jsonw_object_end(w);
+}
+
+static void put_head(struct run_report *r)
+{
+	r->w = JSONW(&r->out);
+	jsonw_object_begin(&r->w);
+	jsonw_key_string(&r->w, "format", "pluck-report-1");
+	jsonw_key_string(&r->w, "command", "extract");
+	put_versions(&r->w);
+	put_time(&r->w, "begun", &r->begun);
+}
+
+int run_report_open(struct run_report *r, const char *path, struct err *err)
+{
+	*r = (struct run_report){ .fd = -1 };
+	(void)clock_gettime(CLOCK_REALTIME, &r->begun);
+	if (!path)
+		return 0;
+	r->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+	if (r->fd < 0)
+		return err_set(err, -errno, "report '%s'", path);
+	put_head(r);	/* now, while QEMU can still be asked for its version */
+	return 0;
+}
+
 void run_report_begin(struct run_report *r, const struct target *t, const struct target_path *path, size_t nr_paths,
-		      const char *where)
+		      const char *where, bool has_files, bool dry_run)
 {
 	struct jsonw *w = &r->w;
 
 	if (r->fd < 0)
 		return;
-	*w = JSONW(&r->out);
-	jsonw_object_begin(w);
-	jsonw_key_string(w, "format", "pluck-report-1");
-	jsonw_key_string(w, "command", "extract");
+	if (dry_run)
+		jsonw_key_bool(w, "dry-run", true);
 	if (t->spec.repository) {
 		jsonw_key_string(w, "repository", t->spec.repository);
 		jsonw_key_string(w, "namespace", t->spec.ns);
@@ -57,16 +98,41 @@ void run_report_begin(struct run_report *r, const struct target *t, const struct
 		jsonw_b64(w, path[i].bytes.data, path[i].bytes.len);
 	jsonw_array_end(w);
 	jsonw_key_string(w, "target", where);
-	jsonw_key(w, "problems");
-	jsonw_array_begin(w);
+	r->has_files = has_files;
+	if (has_files) {
+		jsonw_key(w, "files");
+		jsonw_array_begin(w);
+	}
+	r->problems.limit = RUN_REPORT_PROBLEM_BYTES;
+	r->pw = JSONW(&r->problems);
+}
+
+void run_report_file(struct run_report *r, const char *path, size_t len, uint64_t size,
+		     const uint8_t sha256[static 32])
+{
+	char hex[65];
+
+	if (r->fd < 0 || !r->has_files)
+		return;
+	for (size_t i = 0; i < 32; i++)
+		(void)snprintf(hex + 2 * i, 3, "%02x", sha256[i]);
+	jsonw_object_begin(&r->w);
+	jsonw_key_b64(&r->w, "path", path, len);
+	jsonw_key_bytes(&r->w, "text", path, len);
+	jsonw_key_u64(&r->w, "size", size);
+	jsonw_key_string(&r->w, "sha256", hex);
+	jsonw_object_end(&r->w);
+	if (r->out.len >= FLUSH_AT)
+		flush(r);
 }
 
 void run_report_problem(struct run_report *r, const char *path, size_t len, int code, const char *what)
 {
-	struct jsonw *w = &r->w;
+	struct jsonw *w = &r->pw;
 
-	if (r->fd < 0 || !w->out || r->nr++ >= RUN_REPORT_PROBLEMS_MAX)
+	if (r->fd < 0 || !w->out || r->nr++ >= RUN_REPORT_PROBLEMS_MAX || r->problems.len + 8 * len + 1024 > r->problems.limit)
 		return;
+	r->nr_told++;
 	jsonw_object_begin(w);
 	jsonw_key_b64(w, "path", path, len);
 	jsonw_key_bytes(w, "text", path, len);
@@ -74,11 +140,9 @@ void run_report_problem(struct run_report *r, const char *path, size_t len, int 
 		jsonw_key_string(w, "error", err_name(code));
 	jsonw_key_string(w, "what", what);
 	jsonw_object_end(w);
-	if (r->out.len >= FLUSH_AT)
-		flush(r);
 }
 
-static void put_totals(struct jsonw *w, const struct restore_report *sum)
+void run_report_totals(struct jsonw *w, const struct restore_report *sum)
 {
 	jsonw_key(w, "totals");
 	jsonw_object_begin(w);
@@ -95,21 +159,23 @@ static void put_totals(struct jsonw *w, const struct restore_report *sum)
 int run_report_end(struct run_report *r, const struct restore_report *sum, int status, const struct err *err)
 {
 	struct jsonw *w = &r->w;
+	struct timespec now;
 
 	if (r->fd < 0)
 		return status;
-	if (!w->out) {			/* it did not even begin */
-		*w = JSONW(&r->out);
-		jsonw_object_begin(w);
-		jsonw_key_string(w, "format", "pluck-report-1");
-		jsonw_key_string(w, "command", "extract");
-	} else {
+	if (r->has_files)
 		jsonw_array_end(w);
-	}
+	jsonw_key(w, "problems");
+	jsonw_array_begin(w);
+	if (r->problems.len)
+		buf_add(&r->out, r->problems.data, r->problems.len);
+	jsonw_array_end(w);
 	jsonw_key_u64(w, "problems-total", r->nr);
-	put_totals(w, sum);
+	run_report_totals(w, sum);
 	if (err->code)
 		jsonw_key_string(w, "error", err->text);
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	put_time(w, "ended", &now);
 	jsonw_key_i64(w, "exit-status", status);
 	jsonw_object_end(w);
 	buf_u8(&r->out, '\n');
@@ -118,6 +184,7 @@ int run_report_end(struct run_report *r, const struct restore_report *sum, int s
 		r->error = -errno;
 	r->fd = -1;
 	buf_free(&r->out);
+	buf_free(&r->problems);
 	if (r->error == 0)
 		return status;
 	cli_error("the report could not be written: %s", strerror(-r->error));

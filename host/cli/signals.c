@@ -14,7 +14,7 @@
 #define ERASE_LINE "\r\x1b[K"
 
 static volatile sig_atomic_t progress_shown;
-static bool progress_on;
+static bool progress_on, json_on;
 static struct timespec progress_last;
 static struct {
 	const char *text;	/* without the program's name and the end of the line; NULL: there is a line */
@@ -157,7 +157,8 @@ void cli_alarm_exit(unsigned int seconds, int fd, const char *line, int status)
 
 void cli_progress_init(bool quiet)
 {
-	progress_on = !quiet && isatty(STDERR_FILENO);
+	progress_on = !quiet && !cli_has_json_lines() && isatty(STDERR_FILENO);
+	json_on = !quiet && cli_has_json_lines();
 }
 
 static void show(const char *text)
@@ -169,17 +170,36 @@ static void show(const char *text)
 	say(line, n < (int)sizeof(line) ? (size_t)n : sizeof(line) - 1);
 }
 
-void cli_progress(const char *fmt, ...)
+/* Did so long pass since the last one? */
+static bool is_due(int64_t ms)
 {
 	struct timespec now;
+
+	if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) < 0)
+		return false;
+	if ((now.tv_sec - progress_last.tv_sec) * 1000 + (now.tv_nsec - progress_last.tv_nsec) / 1000000 < ms)
+		return false;
+	progress_last = now;
+	return true;
+}
+
+bool cli_shows_progress(void)
+{
+	return progress_on;
+}
+
+bool cli_progress_due(void)
+{
+	return json_on && is_due(1000);
+}
+
+void cli_progress(const char *fmt, ...)
+{
 	char text[128];
 	va_list ap;
 
-	if (!progress_on || clock_gettime(CLOCK_MONOTONIC, &now) < 0)
+	if (!progress_on || !is_due(200))
 		return;
-	if ((now.tv_sec - progress_last.tv_sec) * 1000 + (now.tv_nsec - progress_last.tv_nsec) / 1000000 < 200)
-		return;
-	progress_last = now;
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
@@ -198,6 +218,8 @@ void cli_phase(void *arg, const char *phase)
 	char text[128];
 
 	(void)arg;
+	if (json_on)
+		cli_json_text("phase", phase);
 	if (!progress_on)
 		return;
 	(void)snprintf(text, sizeof(text), "%s...", phase);

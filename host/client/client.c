@@ -388,10 +388,16 @@ void client_target(struct buf *ret, const char *route, const void *path, size_t 
 int client_extract_begin(struct client *c, const void *path, size_t path_len, const struct client_extract *x,
 			 struct err *err)
 {
-	CLEANUP_BUF struct buf b = BUF_INIT;
+	CLEANUP_BUF struct buf b = BUF_INIT, filter = BUF_INIT;
 
 	client_target(&b, "extract", path, path_len);
-	buf_fmt(&b, "&format=%s%s", x->format, x->ext ? "&ext=1" : "");
+	buf_fmt(&b, "&format=%s%s%s", x->format, x->ext ? "&ext=1" : "", x->no_data ? "&data=0" : "");
+	if (x->filter) {
+		filter_write(x->filter, &filter);
+		if (buf_ok(&filter) < 0)
+			return err_set(err, -ENOMEM, "patterns");
+		add_path(&b, "&filter=", filter.data, filter.len);
+	}
 	if (x->has_range)
 		buf_fmt(&b, "&offset=%llu&length=%llu", (unsigned long long)x->off, (unsigned long long)x->len);
 	return client_begin(c, &b, true, err);

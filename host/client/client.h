@@ -13,6 +13,7 @@
 
 #include "common/buf.h"
 #include "common/err.h"
+#include "common/filter.h"
 
 struct client;
 
@@ -80,6 +81,8 @@ struct client_extract {
 	bool ext;
 	bool has_range;
 	uint64_t off, len;
+	const struct filter *filter;	/* pxar: NULL for everything */
+	bool no_data;			/* pxar with ext: no file data */
 };
 
 /** client_extract_begin() - ask for a stream; read it with client_read() to its end before anything else. */

@@ -30,27 +30,6 @@ static struct to_dir *self(struct restore_target *t)
 	return (struct to_dir *)t;	/* base comes first */
 }
 
-/*
- * May a new object take this name? A directory is never replaced.
- * Return: UNPACK_MADE with *ret_exists; UNPACK_LEFT_OUT.
- */
-static int may_take(const struct to_dir *t, struct unpack *u, const struct pxar_entry *e, bool *ret_exists)
-{
-	const enum restore_overwrite over = u->o->overwrite;
-	struct stat st;
-	bool newer;
-
-	*ret_exists = fstatat(dirs_fd(&t->dirs), e->name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-	if (!*ret_exists)
-		return UNPACK_MADE;
-	newer = e->mtime_s > st.st_mtim.tv_sec || (e->mtime_s == st.st_mtim.tv_sec && e->mtime_ns > st.st_mtim.tv_nsec);
-	if (S_ISDIR(st.st_mode))
-		return unpack_left_out(u, e, -EISDIR, "a directory is in the way", NULL);
-	if (over == RESTORE_OVERWRITE_ALWAYS || (over == RESTORE_OVERWRITE_IF_NEWER && newer))
-		return UNPACK_MADE;
-	return unpack_left_out(u, e, -EEXIST, over == RESTORE_OVERWRITE_NEVER ? "exists" : "exists and is not older", NULL);
-}
-
 static int enter_dir(struct restore_target *base, struct unpack *u, const struct pxar_entry *e, struct err *err)
 {
 	struct to_dir *t = self(base);
@@ -102,10 +81,9 @@ static int leave_dir(struct restore_target *base, struct unpack *u, struct err *
 static int begin_file(struct restore_target *base, struct unpack *u, const struct pxar_entry *e, struct err *err)
 {
 	struct to_dir *t = self(base);
-	bool exists;
-	int r = may_take(t, u, e, &exists);
+	int r = unpack_may_take(u, dirs_fd(&t->dirs), e);
 
-	if (r)
+	if (r == UNPACK_LEFT_OUT)
 		return r;
 	r = file_begin(&t->file, dirs_fd(&t->dirs), e);
 	if (r < 0)
@@ -179,12 +157,15 @@ static int make_hardlink(struct restore_target *base, struct unpack *u, const st
 	CLEANUP_CLOSE int from = -1;
 	const char *name;
 	bool exists;
+	int r;
 
 	from = links_made_open(&u->links, t->target, e, &name);
 	if (from < 0)
 		return unpack_left_out(u, e, from, "target of the hard link is not among the restored files", err);
-	if (may_take(t, u, e, &exists))
-		return UNPACK_LEFT_OUT;
+	r = unpack_may_take(u, dirfd, e);
+	if (r == UNPACK_LEFT_OUT)
+		return r;
+	exists = r == UNPACK_REPLACED;
 	if (exists && links_made_same(&u->links, dirfd, e->name, e))
 		return UNPACK_SAME;
 	if (exists && unlinkat(dirfd, e->name, 0) < 0)
@@ -217,14 +198,14 @@ static int make_special(struct restore_target *base, struct unpack *u, const str
 	const int dirfd = dirs_fd(&self(base)->dirs);
 	CLEANUP_CLOSE int fd = -1;
 	struct stat st;
-	bool exists;
 	int r;
 
 	if (e->kind == PXAR_KIND_DEVICE && !u->o->devices)
-		return unpack_left_out(u, e, -EPERM, "devices are restored only on request", err);
-	if (may_take(self(base), u, e, &exists))
-		return UNPACK_LEFT_OUT;
-	if (exists && unlinkat(dirfd, e->name, 0) < 0)
+		return unpack_left_out(u, e, -EPERM, DIR_MAKES_NOT, err);
+	r = unpack_may_take(u, dirfd, e);
+	if (r == UNPACK_LEFT_OUT)
+		return r;
+	if (r == UNPACK_REPLACED && unlinkat(dirfd, e->name, 0) < 0)
 		return unpack_left_out(u, e, -errno, "existing file not removed", err);
 	r = create_special(dirfd, e);
 	if (r < 0)

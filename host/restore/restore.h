@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "common/err.h"
+#include "common/filter.h"
 #include "common/pxar/decode.h"
 
 /* A reader of pxar bytes. Return: more than 0: bytes; 0: the end, and the stream was complete; negative errno. */
@@ -21,12 +22,24 @@ typedef ssize_t restore_read_fn(void *arg, void *p, size_t n, struct err *err);
 
 enum restore_overwrite { RESTORE_OVERWRITE_NEVER, RESTORE_OVERWRITE_ALWAYS, RESTORE_OVERWRITE_IF_NEWER };
 
+enum restore_xattrs {
+	RESTORE_XATTRS_ALL,	/* ACLs and file capabilities, too */
+	RESTORE_XATTRS_USER,	/* user.* alone */
+	RESTORE_XATTRS_NONE,
+};
+
 struct restore_options {
 	enum restore_overwrite overwrite;
 	bool devices;		/* create device nodes */
-	bool skip_special;	/* to tar and zip: say nothing of sockets and devices that these cannot hold */
+	bool skip_special;	/* to tar and zip: say nothing of what these cannot hold */
 	bool keep_partial;	/* a file that could not be read whole stays as NAME.partial */
 	bool skip_root;		/* the root entry is a mere container: apply none of its metadata */
+	bool container;		/* the root holds just the one thing that was asked for */
+	const struct filter *filter;	/* borrowed; of paths beneath it, or beneath the root. NULL: everything */
+	bool set_uid, set_gid;	/* all entries get this owner; what depends on theirs (setuid, capabilities) is left away */
+	uint32_t uid, gid;
+	enum restore_xattrs xattrs;
+	bool hash;		/* the sink wants SHA-256 of files */
 	const volatile sig_atomic_t *abort;	/* may be NULL; once it is not 0 the call cleans up and fails with -EINTR */
 };
 
@@ -41,8 +54,15 @@ struct restore_report {
 /** called for every entry left out or changed; @path is foreign bytes: quote before printing */
 typedef void restore_note_fn(void *arg, const char *path, size_t path_len, int code, const char *what);
 
+#define RESTORE_SHA256_SIZE 32
+
+/** called for every entry that was made; @sha256: of a file's contents, if wanted, else NULL */
+typedef void restore_made_fn(void *arg, const char *path, size_t path_len, const struct pxar_entry *e, bool replaced,
+			     const uint8_t *sha256);
+
 struct restore_sink {
 	restore_note_fn *note;		/* may be NULL */
+	restore_made_fn *made;		/* may be NULL */
 	void *arg;
 };
 
@@ -55,6 +75,14 @@ int restore_dir_new(int dirfd, struct restore_target **ret, struct err *err);
 /** restore_tar_new(), restore_zip_new() - written to @fd (borrowed), without a seek. */
 int restore_tar_new(int fd, struct restore_target **ret, struct err *err);
 int restore_zip_new(int fd, struct restore_target **ret, struct err *err);
+
+enum restore_form { RESTORE_DIR, RESTORE_TAR, RESTORE_ZIP };
+
+/**
+ * restore_plan_new() - make nothing: the report and the sink are told what would be made
+ * @dirfd: RESTORE_DIR: the target directory, borrowed, may be opened with O_PATH; -1: it does not exist
+ */
+int restore_plan_new(enum restore_form form, int dirfd, struct restore_target **ret, struct err *err);
 
 /**
  * restore_stream() - make all entries of a pxar stream
@@ -73,8 +101,8 @@ int restore_stream(struct restore_target *t, const struct restore_options *o, un
  */
 const char *restore_next_link(struct restore_target *t);
 /** restore_link_data() - write it: @read gives the contents of the target. Return: 0; negative errno, the zip is broken. */
-int restore_link_data(struct restore_target *t, restore_read_fn *read, void *arg, struct restore_report *ret,
-		      struct err *err);
+int restore_link_data(struct restore_target *t, const struct restore_options *o, restore_read_fn *read, void *arg,
+		      const struct restore_sink *sink, struct restore_report *ret, struct err *err);
 
 /** restore_finish() - the end of a tar or zip: without it the archive is recognisably unfinished. */
 int restore_finish(struct restore_target *t, struct err *err);

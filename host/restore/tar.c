@@ -220,9 +220,9 @@ static int put_hardlink(struct restore_target *base, struct unpack *u, const str
 
 static int put_special(struct restore_target *base, struct unpack *u, const struct pxar_entry *e, struct err *err)
 {
-	if (e->kind != PXAR_KIND_SOCKET)
+	if (tar_holds(e))
 		return put_member(self(base), u, e, err);
-	return u->o->skip_special ? UNPACK_SAME : unpack_left_out(u, e, -EOPNOTSUPP, "tar has no sockets", err);
+	return u->o->skip_special ? UNPACK_SAME : unpack_left_out(u, e, -EOPNOTSUPP, TAR_HOLDS_NOT, err);
 }
 
 static void on_broken(struct restore_target *base)

@@ -15,6 +15,7 @@
 /* What a target did with an entry; negative errno: it cannot go on. */
 enum unpack_done {
 	UNPACK_MADE,
+	UNPACK_REPLACED,	/* the same, in place of something */
 	UNPACK_SAME,		/* it was there already, as it is to be */
 	UNPACK_LEFT_OUT,	/* that was told; what lies in it is left out too */
 };
@@ -59,8 +60,26 @@ struct target_ops {
 	const char *(*next_link)(struct restore_target *t);
 	int (*link_data)(struct restore_target *t, restore_read_fn *read, void *arg, struct restore_report *ret,
 			 struct err *err);
+	/** link_name() - the path that it gets. */
+	const char *(*link_name)(const struct restore_target *t, size_t *ret_len);
 	void (*free)(struct restore_target *t);
 };
+
+/* What formats cannot hold. */
+static inline bool tar_holds(const struct pxar_entry *e)
+{
+	return e->kind != PXAR_KIND_SOCKET;
+}
+
+static inline bool zip_holds(const struct pxar_entry *e)
+{
+	return e->kind == PXAR_KIND_DIR || e->kind == PXAR_KIND_FILE || e->kind == PXAR_KIND_HARDLINK ||
+	       e->kind == PXAR_KIND_SYMLINK;
+}
+
+#define DIR_MAKES_NOT "devices are restored only on request"
+#define TAR_HOLDS_NOT "tar has no sockets"
+#define ZIP_HOLDS_NOT "zip has only files, directories and symbolic links"
 
 /* The beginning of every target. */
 struct restore_target {
@@ -69,6 +88,12 @@ struct restore_target {
 
 /** unpack_left_out() - count and tell; a code that stands for a target at its end is no entry's fault. Return: UNPACK_LEFT_OUT; @code. */
 int unpack_left_out(struct unpack *u, const struct pxar_entry *e, int code, const char *what, struct err *err);
+
+/**
+ * unpack_may_take() - may a new object take the entry's name in a directory? A directory is never replaced.
+ * Return: UNPACK_MADE: nothing is there; UNPACK_REPLACED; UNPACK_LEFT_OUT, told.
+ */
+int unpack_may_take(struct unpack *u, int dirfd, const struct pxar_entry *e);
 
 /** unpack_meta_lost() - count and tell of a piece of metadata. */
 void unpack_meta_lost(struct unpack *u, const struct pxar_entry *e, int code, const char *what);

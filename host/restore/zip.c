@@ -159,13 +159,21 @@ static int put_special(struct restore_target *base, struct unpack *u, const stru
 	struct to_zip *t = self(base);
 	int r;
 
-	if (e->kind != PXAR_KIND_SYMLINK)
+	if (!zip_holds(e))
 		return u->o->skip_special ? UNPACK_SAME :
-			unpack_left_out(u, e, -EOPNOTSUPP, "zip has only files, directories and symbolic links", err);
+			unpack_left_out(u, e, -EOPNOTSUPP, ZIP_HOLDS_NOT, err);
 	r = begin(t, u, e, err);
 	if (r == 0)
 		r = zip_writer_data(t->w, e->target, e->target_len, err);
 	return r ? r : zip_writer_end(t->w, err);
+}
+
+static const char *link_name(const struct restore_target *base, size_t *ret_len)
+{
+	const struct zip_link *l = ((const struct to_zip *)base)->link;
+
+	*ret_len = l->m.name_len;
+	return l->name;
 }
 
 static void on_broken(struct restore_target *base)
@@ -240,6 +248,7 @@ static const struct target_ops ops = {
 	.finish = finish,
 	.next_link = next_link,
 	.link_data = link_data,
+	.link_name = link_name,
 	.free = to_zip_free,
 };
 

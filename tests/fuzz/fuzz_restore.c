@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Streams with private items through the extractor, as tar. First byte: odd with private items; from bit 1 on the size of the pieces. */
+/*
+ * Streams with private items through the extractor, as tar and, with filters and changes, as a plan. First byte: odd with
+ * private items; from bit 1 on the size of the pieces.
+ */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -37,6 +40,23 @@ static void note(void *arg, const char *path, size_t path_len, int code, const c
 	*sum += strlen(what) + (size_t)(code != 0);
 }
 
+static void plan(const uint8_t *data, size_t len, const struct restore_sink *sink)
+{
+	struct bytes b = { data + 1, len - 1, SIZE_MAX };
+	struct restore_options o = { .container = true, .set_uid = true, .xattrs = RESTORE_XATTRS_USER };
+	struct restore_report report = { 0 };
+	struct filter *f = filter_new();
+	struct restore_target *t;
+
+	if (f && filter_add(f, false, "*[a-f]*", 7, NULL) == 0 && filter_add(f, true, "?", 1, NULL) == 0 &&
+	    restore_plan_new(RESTORE_ZIP, -1, &t, NULL) == 0) {
+		o.filter = f;
+		(void)restore_stream(t, &o, PXAR_DEC_EXT, read_bytes, &b, sink, &report, NULL);
+		restore_free(t);
+	}
+	filter_free(f);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static int out = -1;
@@ -45,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct restore_report report = { 0 };
 	struct restore_target *tar;
 	size_t sum = 0;
-	const struct restore_sink sink = { note, &sum };
+	const struct restore_sink sink = { .note = note, .arg = &sum };
 
 	if (out < 0)
 		out = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -54,5 +74,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (restore_stream(tar, &o, data[0] & 1 ? PXAR_DEC_EXT : 0, read_bytes, &b, &sink, &report, NULL) == 0)
 		(void)restore_finish(tar, NULL);
 	restore_free(tar);
+	plan(data, len, &sink);
 	return 0;
 }

@@ -235,13 +235,11 @@ static void on_event(struct replay *p, const struct pxar_event *ev)
 	case PXAR_EV_DIR_END:
 		p->depth--;
 		break;
-	case PXAR_EV_ITEM_ERROR:
-		break;
 	case PXAR_EV_END:
 		p->over = true;
 		break;
 	}
-	p->errors += ev->error.code != 0;
+	p->errors += ev->error.code || (ev->type == PXAR_EV_ENTRY && ev->entry->meta_error.code);
 }
 
 /* Return: errors within the stream. */

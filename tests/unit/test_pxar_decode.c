@@ -125,6 +125,10 @@ static void small(void) { buf_u64le(&s, PXAR_GOODBYE); buf_u64le(&s, 15); }
 static void huge(void) { file(); buf_u64le(&s, PXAR_PAYLOAD); buf_u64le(&s, UINT64_MAX); }
 static void ext_item(void) { file(); item(PXAR_EXT_LINK, "\1\0\0\0\0\0\0", 8); item(PXAR_PAYLOAD, "", 0); goodbye(); }
 static void ext_error(void) { file(); item(PXAR_PAYLOAD, "a", 1); item(PXAR_EXT_ERROR, "\0\0\0\0\0\0\0\0EIO\0t", 14); goodbye(); }
+#define EIO_ITEM "\0\0\0\0\0\0\0\0EIO\0t", 14
+static void meta_error(void) { file(); item(PXAR_EXT_META_ERROR, EIO_ITEM); item(PXAR_PAYLOAD, "a", 1); goodbye(); }
+static void meta_error_twice(void) { file(); item(PXAR_EXT_META_ERROR, EIO_ITEM); item(PXAR_EXT_META_ERROR, EIO_ITEM); item(PXAR_PAYLOAD, "a", 1); goodbye(); }
+static void fifo_error(void) { name("p"); entry(S_IFIFO); item(PXAR_EXT_ERROR, EIO_ITEM); goodbye(); }
 static void holes_sum(void) { file(); U64S(PXAR_EXT_HOLES, 100, 0, 4); item(PXAR_PAYLOAD, "a", 1); goodbye(); }
 static void holes_order(void) { file(); U64S(PXAR_EXT_HOLES, 100, 8, 1, 0, 1); item(PXAR_PAYLOAD, "ab", 2); goodbye(); }
 static void holes_out(void) { file(); U64S(PXAR_EXT_HOLES, 100, 99, 2); item(PXAR_PAYLOAD, "ab", 2); goodbye(); }
@@ -146,6 +150,9 @@ static void test_cases(void **state)
 		{ "link absolute", link_abs, 0, -EBADMSG }, { "link with empty component", link_empty, 0, -EBADMSG },
 		{ "version late", version_late, 0, -EBADMSG }, { "unknown", unknown, 0, -EBADMSG }, { "small", small, 0, -EBADMSG },
 		{ "huge", huge, 0, -EBADMSG }, { "private without flag", ext_item, 0, -EBADMSG }, { "private", ext_item, PXAR_DEC_EXT, 0 },
+		{ "metadata error without flag", meta_error, 0, -EBADMSG }, { "metadata error", meta_error, PXAR_DEC_EXT, 0 },
+		{ "metadata error twice", meta_error_twice, PXAR_DEC_EXT, -EBADMSG },
+		{ "error of a FIFO", fifo_error, PXAR_DEC_EXT, -EBADMSG },
 		{ "error without flag", ext_error, 0, -EBADMSG }, { "error", ext_error, PXAR_DEC_EXT, 0 },
 		{ "holes sum", holes_sum, PXAR_DEC_EXT, -EBADMSG }, { "holes order", holes_order, PXAR_DEC_EXT, -EBADMSG },
 		{ "holes outside", holes_out, PXAR_DEC_EXT, -EBADMSG }, { "holes", holes_good, PXAR_DEC_EXT, 0 },

@@ -41,7 +41,7 @@ static void test_hash(void **state)
 		{ ".pxarexclude-cli", 0x046975ce672e09eb }, { "__PROXMOX_FORMAT_ENTRY_V2__", PXAR_ENTRY },
 		{ "__PLUCK_PXAR_HOLES__", PXAR_EXT_HOLES }, { "__PLUCK_PXAR_ERROR__", PXAR_EXT_ERROR },
 		{ "__PLUCK_PXAR_XATTR__", PXAR_EXT_XATTR_ANY }, { "__PLUCK_PXAR_LINKS__", PXAR_EXT_LINK },
-		{ "__PLUCK_PXAR_DIR_ERROR__", PXAR_EXT_DIR_ERROR },
+		{ "__PLUCK_PXAR_DIR_ERROR__", PXAR_EXT_DIR_ERROR }, { "__PLUCK_PXAR_META_ERROR__", PXAR_EXT_META_ERROR },
 	};
 
 	(void)state;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,9 +98,21 @@ static void on_note(void *arg, const char *path, size_t len, int code, const cha
 	(void)snprintf(notes + n, sizeof(notes) - n, "%.*s: %s: %s\n", (int)len, path, what, strerrorname_np(-code));
 }
 
+static void on_made(void *arg, const char *path, size_t len, const struct pxar_entry *e, bool replaced,
+		    const uint8_t *sha256)
+{
+	size_t n = strlen(notes);
+
+	(void)arg;
+	(void)snprintf(notes + n, sizeof(notes) - n, "%s %.*s %" PRIu64 "%s", replaced ? "replaced" : "made", (int)len, path,
+		       e->size, sha256 ? " " : "\n");
+	for (size_t i = 0; sha256 && i < 32; i++)
+		(void)snprintf(notes + strlen(notes), 4, "%02x%s", sha256[i], i == 31 ? "\n" : "");
+}
+
 static int restore(const struct restore_options *o)
 {
-	const struct restore_sink sink = { on_note, NULL };
+	const struct restore_sink sink = { .note = on_note, .made = on_made };
 	struct feed f = { .step = 4093 };
 	struct restore_target *to;
 	struct err err = ERR_INIT;
@@ -325,6 +338,148 @@ static void test_errors(void **state)
 	no_temporary();
 }
 
+static bool told(const char *line)
+{
+	return strstr(notes, line) != NULL;
+}
+
+/* Metadata that could not be read costs nothing else. */
+static void test_meta_error(void **state)
+{
+	const struct pxar_error e = { .code = -EIO, .off = UINT64_MAX, .text = "attributes" };
+
+	(void)state;
+	add_entry((struct pxar_entry){ .name = "f", .kind = PXAR_KIND_FILE, .mode = S_IFREG | 0644, .size = 3, .payload_size = 3,
+				       .meta_error = e }, "abc");
+	add_entry((struct pxar_entry){ .name = "d", .kind = PXAR_KIND_DIR, .mode = S_IFDIR | 0755, .meta_error = e }, NULL);
+	end();
+	add_entry((struct pxar_entry){ .name = "l", .kind = PXAR_KIND_SYMLINK, .mode = S_IFLNK | 0777, .target = "x",
+				       .meta_error = e }, NULL);
+	end();
+	assert_int_equal(restore(&plain), 0);
+	is_file("f", "abc");
+	assert_int_equal(rep.files + rep.dirs + rep.others, 3);
+	assert_int_equal(rep.meta_failed, 3);
+	assert_int_equal(rep.incomplete + rep.left_out, 0);
+	assert_true(told("f: metadata not read whole: EIO") && told("d: metadata not read whole") && told("l: metadata"));
+}
+
+static void test_filter(void **state)
+{
+	const struct pxar_error e = { .code = -EIO, .off = 0, .text = "bad" };
+	struct restore_options o = plain;
+	struct filter *f = filter_new();
+
+	(void)state;
+	assert_int_equal(filter_add(f, false, "*.c", 3, NULL), 0);
+	assert_int_equal(filter_add(f, false, "/top/doc/", 9, NULL), 0);
+	assert_int_equal(filter_add(f, true, "old", 3, NULL), 0);
+	o.filter = f;
+	add_dir("top");
+	add_dir("empty");
+	end();
+	add_dir("deep");
+	add_dir("er");
+	add_file("x.h", "h");
+	add_file("x.c", "c");
+	end();
+	end();
+	add_dir("old");
+	add_file("y.c", "c");
+	end();
+	add_dir("doc");
+	add_file("any", "a");
+	add_dir("old");
+	end();
+	end();
+	add_entry((struct pxar_entry){ .name = "unknown", .kind = PXAR_KIND_FILE, .mode = S_IFREG }, NULL);
+	assert_int_equal(pxar_enc_error(enc, &e), 0);
+	end();
+	end();
+	assert_int_equal(restore(&o), 0);
+	is_file("top/deep/er/x.c", "c");
+	is_file("top/doc/any", "a");
+	assert_false(exists("top/empty") || exists("top/deep/er/x.h") || exists("top/old") || exists("top/doc/old"));
+	assert_int_equal(rep.dirs, 4);
+	assert_int_equal(rep.left_out, 1);
+	assert_true(told("top/unknown: not readable"));
+	/* Beneath the one thing that was asked for. */
+	filter_free(f);
+	o.filter = f = filter_new();
+	assert_int_equal(filter_add(f, false, "deep/er/x.h", 11, NULL), 0);
+	o.container = true;
+	assert_int_equal(restore(&o), 0);
+	is_file("top/deep/er/x.h", "h");
+	assert_int_equal(rep.files, 1);
+	filter_free(f);
+}
+
+/* A directory that was put off and cannot be made takes all of it along. */
+static void test_filter_blocked(void **state)
+{
+	struct restore_options o = plain;
+	struct filter *f = filter_new();
+
+	(void)state;
+	assert_int_equal(filter_add(f, false, "*.c", 3, NULL), 0);
+	o.filter = f;
+	close(openat(target, "top", O_CREAT | O_WRONLY, 0644));
+	add_dir("top");
+	add_dir("in");
+	add_file("x.c", "c");
+	end();
+	add_file("y.c", "c");
+	end();
+	add_file("z.c", "c");
+	end();
+	assert_int_equal(restore(&o), 0);
+	assert_int_equal(rep.left_out, 3);
+	assert_true(told("top/in/x.c: its directory is left out") && told("top/y.c: its directory"));
+	is_file("z.c", "c");
+	filter_free(f);
+}
+
+static void test_shape(void **state)
+{
+	static const struct pxar_xattr x[] = { { "user.a", 6, (const uint8_t *)"1", 1, false },
+					       { "trusted.b", 9, (const uint8_t *)"2", 1, false } };
+	struct restore_options o = plain;
+	struct stat st;
+
+	(void)state;
+	o.set_uid = o.set_gid = true;
+	o.uid = geteuid();
+	o.gid = getegid();
+	o.xattrs = RESTORE_XATTRS_USER;
+	add_entry((struct pxar_entry){ .name = "s", .kind = PXAR_KIND_FILE, .mode = S_IFREG | 06775, .uid = 12345, .gid = 54321,
+				       .xattrs = x, .nr_xattrs = 2, .has_acl_group_obj = true, .acl_group_obj = 5 }, NULL);
+	end();
+	assert_int_equal(restore(&o), 0);
+	assert_int_equal(fstatat(target, "s", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0755);	/* no setgid of another; the list gave the group r-x */
+	assert_int_equal(st.st_uid, geteuid());
+	assert_int_equal(rep.left_out, 0);
+	assert_true(rep.meta_failed == 0 || told("extended attribute not set: EOPNOTSUPP"));
+}
+
+static void test_hash(void **state)
+{
+	static const struct pxar_segment seg = { 2, 3 };
+	struct restore_options o = plain;
+
+	(void)state;
+	o.hash = true;
+	add_file("abc", "abc");
+	add_file("empty", "");
+	add_entry((struct pxar_entry){ .name = "holes", .kind = PXAR_KIND_FILE, .mode = S_IFREG | 0644, .size = 8, .payload_size = 3,
+				       .has_segments = true, .segments = &seg, .nr_segments = 1 }, "abc");
+	end();
+	assert_int_equal(restore(&o), 0);
+	assert_true(told("made abc 3 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n"));
+	assert_true(told("made empty 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n"));
+	assert_true(told("made holes 8 03d8096549b23e66a29aebfbffe4635755107058a34693ad198ab54d6ef4cd0c\n"));
+}
+
 static void test_deep(void **state)
 {
 	struct stat st;
@@ -414,7 +569,8 @@ static void test_user(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_metadata), T(test_hostile), T(test_names), T(test_errors), T(test_deep), T(test_too_deep), T(test_abort),
+		T(test_metadata), T(test_hostile), T(test_names), T(test_errors), T(test_meta_error),
+		T(test_filter), T(test_filter_blocked), T(test_shape), T(test_hash), T(test_deep), T(test_too_deep), T(test_abort),
 		T(test_user),
 	};
 

@@ -1,0 +1,290 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What the options of extract change: filters, owners, attributes, dry runs, reports with hashes, progress for scripts.
+# Each for a disk in the VM and for a file archive on the host.
+import base64
+import hashlib
+import io
+import json
+import os
+import stat
+import sys
+import tarfile
+import zipfile
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import images
+import pxar_store as P
+from images import MIB
+from program import Pluck, Scratch
+from tap import TOP, Tap
+
+ROOT = os.geteuid() == 0
+DIR, FILE = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o644
+BIG = os.urandom(MIB)
+# path: contents; None for a directory
+TREE = {
+    "w": None, "w/a.c": b"a", "w/a.h": b"h", "w/big": BIG, "w/docs": None, "w/docs/in": None, "w/docs/in/x.h": b"x",
+    "w/docs/secret.c": b"s", "w/empty": None, "w/src": None, "w/src/deep": None, "w/src/deep/b.c": b"b",
+    "w/src/deep/b.o": b"o", "w/src/note.txt": b"n",
+}
+XATTRS = {"user.keep": b"1", "trusted.drop": b"2"}
+
+
+def make_image(scratch):
+    top = scratch.new_dir("tree")
+    for path, data in TREE.items():
+        full = os.path.join(top, path)
+        if data is None:
+            os.mkdir(full)
+            continue
+        with open(full, "wb") as f:
+            f.write(data)
+    os.link(os.path.join(top, "w/a.c"), os.path.join(top, "w/src/link.c"))
+    with open(os.path.join(top, "w/sparse"), "wb") as f:
+        f.truncate(3 * MIB)
+        f.seek(MIB)
+        f.write(b"middle")
+    if ROOT:
+        suid = os.path.join(top, "w/suid")
+        with open(suid, "wb") as f:
+            f.write(b"suid")
+        os.chown(suid, 1234, 2345)
+        os.chmod(suid, 0o4755)
+        for name, value in XATTRS.items():
+            os.setxattr(suid, name, value)
+    images.settle_times(top)
+    path = scratch.join("disk.img")
+    images.make_ext4(path, 32 * MIB, top, "whole")
+    images.remove_tree(top)
+    return ["--disk", "a=" + path], "a/raw/w"
+
+
+def nodes(at):
+    """The tree beneath @at for an archive: names in order, directories closed by None."""
+    names = sorted({p[len(at) + 1:] for p in TREE if p.startswith(at + "/") and "/" not in p[len(at) + 1:]})
+    for name in names:
+        data = TREE[at + "/" + name]
+        if data is None:
+            yield P.Node(name.encode(), DIR)
+            yield from nodes(at + "/" + name)
+            yield None
+        else:
+            yield P.Node(name.encode(), FILE, data)
+    if at == "w/src":
+        yield P.Node(b"link.c", FILE, link=b"w/a.c")
+    if at == "w":
+        yield P.Node(b"sparse", FILE, bytes(MIB) + b"middle" + bytes(2 * MIB - 6))
+
+
+def make_store(scratch):
+    store = scratch.join("store")
+    P.make_store(store)
+    snap = P.Snapshot(store, "host", "h", 1700000000, "2023-11-14T22:13:20Z")
+    tree = [P.Node(b"", DIR), P.Node(b"w", DIR), *nodes("w"), None, None]
+    snap.add_stream("one.pxar.didx", P.encode(tree)[0])
+    return ["--repository", store, snap.finish()], "one/w"
+
+
+def tree_of(top):
+    found = set()
+    for at, dirs, files in os.walk(top):
+        found |= {os.path.relpath(os.path.join(at, n), top) for n in dirs + files}
+    return found
+
+
+# patterns, and what is there afterwards
+FILTERS = [
+    (["--include", "*.c"], "w w/a.c w/docs w/docs/secret.c w/src w/src/deep w/src/deep/b.c w/src/link.c"),
+    (["--include", "*.c", "--exclude", "secret*"], "w w/a.c w/src w/src/deep w/src/deep/b.c w/src/link.c"),
+    (["--include", "docs/"], "w w/docs w/docs/in w/docs/in/x.h w/docs/secret.c"),
+    (["--include", "/src/*.txt"], "w w/src w/src/note.txt"),
+    (["--include", "src/**"], "w w/src w/src/deep w/src/deep/b.c w/src/deep/b.o w/src/link.c w/src/note.txt"),
+    (["--include", "**/in/*"], "w w/docs w/docs/in w/docs/in/x.h"),
+    (["--exclude", "src", "--exclude", "docs", "--exclude", "big", "--exclude", "sparse", "--exclude", "suid"], "w w/a.c w/a.h w/empty"),
+    (["--include", "nothing"], "w"),
+]
+
+
+def check_filters(tap, pluck, source, path, scratch, kind):
+    for i, (options, want) in enumerate(FILTERS):
+        target = scratch.new_dir("filter-%s-%d" % (kind, i))
+        r = pluck.run("extract", *source, *options, path, target)
+        tap.ok(r.code == 0 and tree_of(target) == set(want.split()), "%s: %s" % (kind, " ".join(options)), r, sorted(tree_of(target)))
+    r = pluck.run("extract", *source, "--include", "*.c", "--format", "tar", path, "-")
+    with tarfile.open(fileobj=io.BytesIO(r.out)) as t:
+        seen = set(t.getnames())
+    tap.ok(r.code == 0 and seen == set(FILTERS[0][1].split()), "%s: the same as tar" % kind, r, seen)
+    r = pluck.run("extract", *source, "--include", "*.c", "--format", "zip", path, "-")
+    with zipfile.ZipFile(io.BytesIO(r.out)) as z:
+        seen = {n.rstrip("/") for n in z.namelist()}
+        good = z.testzip() is None and z.read("w/src/link.c") == b"a"
+    tap.ok(r.code == 0 and good and seen == set(FILTERS[0][1].split()), "%s: and as zip" % kind, r, seen)
+    target = scratch.new_dir("filter-link-" + kind)
+    r = pluck.run("extract", *source, "--include", "link.c", path, target)
+    with open(os.path.join(target, "w/src/link.c"), "rb") as f:
+        tap.ok(r.code == 0 and f.read() == b"a", "%s: a hard link without its first name is the file" % kind, r)
+    target = scratch.new_dir("filter-two-" + kind)
+    r = pluck.run("extract", *source, "--path", path + "/src", "--path", path + "/a.h", "--path", path + "/a.c", "--exclude", "deep",
+                  "--include", "*.[cx]", target)
+    tap.ok(r.code == 0 and tree_of(target) == {"src", "src/link.c", "a.c"}, "%s: several paths, a file by its own name" % kind, r,
+           sorted(tree_of(target)))
+    for pattern in ("[a", "", "a//b", "x\\"):
+        r = pluck.run("extract", *source, "--include", pattern, path, scratch.join("bad-" + kind))
+        tap.ok(r.code == 2 and "--include" in r.text and not os.path.exists(scratch.join("bad-" + kind)),
+               "%s: no pattern: '%s', exit code 2" % (kind, pattern), r)
+    r = pluck.run("extract", *source, "--exclude", "x", "--format", "pxar", path, "-")
+    tap.ok(r.code == 2 and not r.out, "%s: not of a pxar" % kind, r)
+
+
+def check_dry_run(tap, pluck, source, path, scratch, kind):
+    target = scratch.join("dry-" + kind)
+    r = pluck.run("extract", *source, "--dry-run", path, target)
+    lines = set(r.out.decode().splitlines())
+    want = {"make " + p + ("/" if d is None else "") for p, d in TREE.items()}
+    tap.ok(r.code == 0 and want <= lines and not os.path.exists(target), "%s: --dry-run says what would be made and makes nothing" % kind, r)
+    tap.ok(str(len(BIG)) not in r.text or b"1048576" not in r.err, "%s: bytes are counted without being read" % kind, r)
+    os.makedirs(os.path.join(target, "w/src"))
+    for name in ("w/a.h", "w/src/note.txt"):
+        with open(os.path.join(target, name), "wb") as f:
+            f.write(b"mine")
+    before = tree_of(target)
+    r = pluck.run("extract", *source, "--dry-run", path, target)
+    lines = r.out.decode().splitlines()
+    tap.ok(r.code == 1 and any(x.startswith("leave w/a.h: exists") for x in lines) and "make w/src/" not in lines and
+           "make w/docs/" in lines, "%s: what would be left out, exit code 1" % kind, r)
+    os.utime(os.path.join(target, "w/a.h"), (1, 1))
+    r = pluck.run("extract", *source, "--dry-run", "--overwrite", "if-newer", path, target)
+    lines = r.out.decode().splitlines()
+    tap.ok(r.code == 1 and "replace w/a.h" in lines and any(x.startswith("leave w/src/note.txt: exists and is not older") for x in lines),
+           "%s: what would be replaced" % kind, r)
+    tap.equal(tree_of(target), before, "%s: nothing was touched" % kind)
+    r = pluck.run("extract", *source, "--overwrite", "if-newer", path, target)
+    with open(os.path.join(target, "w/a.h"), "rb") as f, open(os.path.join(target, "w/src/note.txt"), "rb") as g:
+        tap.ok(r.code == 1 and f.read() == b"h" and g.read() == b"mine" and "note.txt" in r.text,
+               "%s: --overwrite if-newer replaces what is older and nothing else" % kind, r)
+    r = pluck.run("extract", *source, "--dry-run", "--format", "zip", path, "-")
+    tap.ok(r.code == 0 and b"make w/a.h" in r.out.splitlines(), "%s: --dry-run of a zip" % kind, r)
+    for options in (("--format", "pxar"), ("--hash", "sha256", "--report", "/dev/null")):
+        r = pluck.run("extract", *source, "--dry-run", *options, path, "-")
+        tap.ok(r.code == 2 and not r.out, "%s: --dry-run %s is refused" % (kind, options[0]), r)
+
+
+def check_report(tap, pluck, source, path, scratch, kind):
+    file = scratch.join("report-%s.json" % kind)
+    for where in ("dir", "tar", "zip", "plain"):
+        options = {"dir": [path, scratch.join("hashed-" + kind)], "tar": ["--format", "tar", path, "-"],
+                   "zip": ["--format", "zip", path, "-"], "plain": [path + "/big", "-"]}[where]
+        r = pluck.run("extract", *source, "--skip-special", "--hash", "sha256", "--report", file, *options)
+        report = load_report(tap, file, "%s, %s" % (kind, where))
+        files = {base64.b64decode(f["path"]).decode(): f for f in report["files"]}
+        want = {p: d for p, d in TREE.items() if d is not None}
+        if kind == "disk" and where in ("dir", "tar") and "w/src/link.c" in files:    # the first name is the directory's choice
+            want["w/src/link.c"] = want.pop("w/a.c")
+        want["w/sparse"] = bytes(MIB) + b"middle" + bytes(2 * MIB - 6)
+        if where == "plain":
+            want = {"big": BIG}
+        if where == "zip":
+            want["w/src/link.c"] = b"a"
+        bad = [p for p, d in want.items() if p not in files or files[p]["size"] != len(d) or
+               files[p]["sha256"] != hashlib.sha256(d).hexdigest()]
+        tap.ok(r.code == 0 and not bad and set(files) - set(want) <= {"w/suid"}, "%s: --hash to %s: every file, and its sum" % (kind, where),
+               r, bad, sorted(files))
+        tap.ok(report["versions"]["pluck"] and report["begun"] <= report["ended"] and report["exit-status"] == 0,
+               "%s: versions, times, exit status" % kind, report)
+    r = pluck.run("extract", *source, "--hash", "sha256", path, scratch.join("unhashed"))
+    tap.ok(r.code == 2 and "--report" in r.text, "%s: --hash without a report is refused" % kind, r)
+    target = scratch.new_dir("left-" + kind)
+    with open(os.path.join(target, "w"), "wb"):
+        pass
+    r = pluck.run("extract", *source, "--report", file, path, target)
+    report = load_report(tap, file, "%s, left out" % kind)
+    names = {p["text"] for p in report["problems"]}
+    tap.ok(r.code == 1 and {"w"} | set(TREE) <= names and report["problems-total"] == report["totals"]["left-out"],
+           "%s: all that lies in a directory that is left out is in the report" % kind, sorted(set(TREE) - names), report["totals"])
+
+
+def load_report(tap, file, name):
+    with open(file, encoding="utf-8") as f:
+        report = json.load(f)
+    try:
+        import jsonschema
+        with open(os.path.join(TOP, "docs/report.schema.json"), encoding="utf-8") as f:
+            schema = json.load(f)
+        try:
+            jsonschema.validate(report, schema)
+            tap.ok(True, "%s: the report fits its schema" % name)
+        except jsonschema.ValidationError as e:
+            tap.ok(False, "%s: the report fits its schema" % name, e)
+    except ImportError:
+        tap.skip("the report fits its schema", "no python3-jsonschema")
+    return report
+
+
+def check_progress(tap, pluck, source, path, scratch, kind):
+    target = scratch.new_dir("progress-" + kind)
+    os.mkdir(os.path.join(target, "w"))
+    with open(os.path.join(target, "w/a.h"), "wb"):
+        pass
+    r = pluck.run("extract", *source, "--progress", "json", path, target)
+    lines = [json.loads(x) for x in r.err.splitlines()]
+    last = lines[-1]
+    tap.ok(r.code == 1 and last["type"] == "result" and last["exit-status"] == 1 and last["totals"]["left-out"] == 1,
+           "%s: --progress json ends with the result" % kind, r)
+    problem = [x for x in lines if x["type"] == "problem"]
+    tap.ok([base64.b64decode(x["path"]) for x in problem] == [b"w/a.h"] and "exists" in problem[0]["what"],
+           "%s: and has what was left out" % kind, r)
+    r = pluck.run("extract", *source, "--progress", "json", path + "/none", target)
+    lines = [json.loads(x) for x in r.err.splitlines()]
+    tap.ok(r.code == 3 and lines[0]["type"] == "message" and lines[-1]["exit-status"] == 3, "%s: also of a failure" % kind, r)
+    r = pluck.run("extract", *source, "--quiet", path, scratch.new_dir("quiet-" + kind))
+    tap.ok(r.code == 0 and not r.err, "%s: --quiet is silent" % kind, r)
+
+
+def check_owner(tap, pluck, source, path, scratch):
+    if not ROOT:
+        tap.skip("owners and attributes", "need root")
+        return
+    cases = [
+        (["--owner", "1001:1002"], (1001, 1002), 0o755), (["--owner", ":77"], (1234, 77), 0o755), (["--owner", "nobody"], (65534, 2345), 0o755),
+        (["--owner", "nobody:"], (65534, 65534), 0o755), (["--no-same-owner"], (0, 0), 0o755), ([], (1234, 2345), 0o4755),
+    ]
+    for i, (options, owner, mode) in enumerate(cases):
+        target = scratch.new_dir("owner-%d" % i)
+        r = pluck.run("extract", *source, *options, path, target)
+        st = os.stat(os.path.join(target, "w/suid"))
+        tap.ok(r.code == 0 and (st.st_uid, st.st_gid) == owner and st.st_mode & 0o7777 == mode, "owner: %s" % " ".join(options), r, st)
+    r = pluck.run("extract", *source, "--owner", "1001:1002", "--format", "tar", path, "-")
+    with tarfile.open(fileobj=io.BytesIO(r.out)) as t:
+        bad = [m.name for m in t if (m.uid, m.gid) != (1001, 1002) or m.mode & 0o6000]
+    tap.ok(r.code == 0 and not bad, "owner: in a tar", r, bad)
+    for options in (["--owner", "no-such-user"], ["--owner", "1:no-such-group"], ["--owner", ""], ["--owner", ":"], ["--owner", "4294967295"],
+                    ["--owner", "1", "--no-same-owner"]):
+        r = pluck.run("extract", *source, *options, path, scratch.join("owner-bad"))
+        tap.ok(r.code == 2 and "owner" in r.text, "owner: %s is refused" % " ".join(options), r)
+    r = pluck.run("extract", *source, "--no-same-owner", "--format", "tar", path, "-")
+    tap.ok(r.code == 2 and not r.out, "owner: --no-same-owner is for directories", r)
+    for mode, want in (("all", set(XATTRS)), ("user", {"user.keep"}), ("none", set())):
+        target = scratch.new_dir("xattrs-" + mode)
+        r = pluck.run("extract", *source, "--xattrs", mode, path, target)
+        seen = set(os.listxattr(os.path.join(target, "w/suid")))
+        tap.ok(r.code == 0 and seen == want, "--xattrs %s" % mode, r, seen)
+        r = pluck.run("extract", *source, "--xattrs", mode, "--format", "tar", path, "-")
+        with tarfile.open(fileobj=io.BytesIO(r.out)) as t:
+            seen = {k[13:] for m in t for k in m.pax_headers if k.startswith("SCHILY.xattr.")}
+        tap.ok(r.code == 0 and seen == want, "--xattrs %s in a tar" % mode, r, seen)
+    r = pluck.run("extract", *source, "--format", "zip", path, "-")
+    tap.ok(r.code == 1 and "suid" in r.text, "a zip holds no attributes: told, exit code 1", r)
+    r = pluck.run("extract", *source, "--format", "zip", "--xattrs", "none", path, "-")
+    tap.equal(r.code, 0, "unless none are wanted", r)
+
+
+with Tap() as tap, Scratch() as scratch, Pluck(scratch) as pluck:
+    for kind, (source, path) in (("disk", make_image(scratch)), ("archive", make_store(scratch))):
+        check_filters(tap, pluck, source, path, scratch, kind)
+        check_dry_run(tap, pluck, source, path, scratch, kind)
+        check_report(tap, pluck, source, path, scratch, kind)
+        check_progress(tap, pluck, source, path, scratch, kind)
+        if kind == "disk":
+            check_owner(tap, pluck, source, path, scratch)
