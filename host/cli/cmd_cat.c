@@ -73,6 +73,8 @@ static int cat_path(struct target *t, const char *text, bool base64, bool last, 
 	if (r < 0)
 		return r;
 	r = open_path(t, &p, last, &from, err);
+	if (r < 0 && from.client)
+		r = target_why(t, r, err);
 	while (r == 0) {
 		n = from.archive ? archive_stream_read(from.archive, block, BLOCK, err) :
 				   client_read(from.client, block, BLOCK, err);
@@ -80,6 +82,8 @@ static int cat_path(struct target *t, const char *text, bool base64, bool last, 
 			break;
 		r = put(block, (size_t)n, err);
 	}
+	if (r == 0 && n < 0 && from.client)
+		n = target_why(t, (int)n, err);
 	archive_stream_close(from.archive);
 	client_free(from.client);
 	target_path_free(&p);

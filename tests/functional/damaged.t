@@ -138,10 +138,10 @@ def check_bound(tap, scratch):
     disk = make_disk(scratch, "many", *[make_ufs_division] * 3)
     with Pluck(scratch, "run-many") as pluck:
         files = []
-        for n in (1, 2, 3):
-            r = pluck.run("list", "--disk", "a=" + disk, "a/part/%d" % n)
+        for n, command in ((1, "list"), (2, "stat"), (3, "cat")):
+            r = pluck.run(command, "--disk", "a=" + disk, "a/part/%d" % n)
             files += re.findall(rb"(\S*console\.\d+\.log)", r.err)
-            tap.ok(r.code == 6 and len(set(files)) == n, "bad volume %d of 3 is told with its own console" % n, r)
+            tap.ok(r.code == 6 and len(set(files)) == n, "by %s: bad volume %d of 3 is told with its own console" % (command, n), r)
         r = pluck.run("disks", "--disk", "a=" + disk, "--output-format", "json")
         found = entries(json.loads(r.out or b"[]"), {})
         bad = [p for p, v in found.items() if "error" in v]
@@ -158,6 +158,8 @@ def check_innocent(tap, scratch):
         tree = [pid] + descendants(pid)
         os.kill(roles(pid)["qemu"], signal.SIGKILL)
         tap.ok(r.code == 0 and not wait_gone(tree), "a VM that was killed without work ends its session", r)
+        r = pluck.run("cat", "--disk", "a=" + disk, "a/part/1/dir/name")
+        tap.ok(r.code == 0 and r.out == b"good", "the next command starts a new one", r)
         r = pluck.run("run", "--disk", "a=" + disk, "--", "reboot", "-f")
         tap.ok(r.code == 6 and b"has its console" in r.err, "a VM that ends itself while a program runs: exit code 6", r)
         r = pluck.run("disks", "--disk", "a=" + disk)
