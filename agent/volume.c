@@ -68,6 +68,8 @@ static void content_fields(const struct agent *a, struct jsonw *w, const struct 
 	} else if (volume_trouble(a, p, fs, dev, text, sizeof(text))) {
 		jsonw_key_string(w, "error", text);
 	}
+	if (fs && p->dirty)
+		jsonw_key_string(w, "note", "not unmounted cleanly: its journal is not replayed");
 }
 
 static void raw_volume(const struct agent *a, struct jsonw *w, const struct agent_disk *d, const struct probe *whole,

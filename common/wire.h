@@ -31,7 +31,7 @@
  *   mtime is the floor.
  *   A missing field means "not known"; an entry that lstat refuses has path, type "?" and error.
  *
- * VOLUME: {"name","type","size","label","uuid","part-uuid","part-name","path","error","children":[VOLUME...]}
+ * VOLUME: {"name","type","size","label","uuid","part-uuid","part-name","path","error","note","children":[VOLUME...]}
  *   path: B64 of what list takes (absent if it cannot be listed); type: "disk", "part", or the content's type as
  *   blkid names it ("ext4", "swap", "LVM2_member", ...); absent values are omitted.
  *

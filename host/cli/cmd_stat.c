@@ -205,6 +205,7 @@ static void tree_text(struct buf *out, const json_t *list, unsigned int depth)
 			cli_escape(out, raw.data, raw.len);
 		}
 		text_of(out, "  (", json_object_get(v, "error"), ")");
+		text_of(out, "  (", json_object_get(v, "note"), ")");
 		buf_u8(out, '\n');
 		if (depth < TREE_DEPTH_MAX)
 			tree_text(out, json_object_get(v, "children"), depth + 1);
