@@ -4,7 +4,6 @@
 import hashlib
 import io
 import os
-import random
 import subprocess
 import sys
 import tarfile
@@ -16,36 +15,7 @@ import pxar_store as P
 from program import LIMITED, Pluck, Scratch
 from tap import Tap, test_data
 
-CHUNK = 65536
-NOISE = random.Random(3).randbytes
-# Data, zeros, data that begins with zeros, a last chunk that is short.
-IMAGE = NOISE(2 * CHUNK) + bytes(4 * CHUNK) + bytes(8192) + NOISE(CHUNK - 8192) + NOISE(CHUNK) + NOISE(1000)
-BLOB, LOG = b"cores: 2\nname: x\n" * 50, b"INFO: done\n"
-
-
-class Made:
-    def __init__(self, scratch):
-        self.store, self.tree = scratch.join("store"), P.sample_tree()
-        P.make_store(self.store)
-        snap = P.Snapshot(self.store, "host", "h", 1700000000, "2023-11-14T22:13:20Z")
-        self.raw = {"disk.img.fidx": IMAGE, "one.pxar.didx": P.encode(self.tree)[0], "catalog.pcat1.didx": P.catalog({"one.pxar.didx": self.tree})}
-        self.raw["two.mpxar.didx"], self.raw["two.ppxar.didx"] = P.encode(self.tree, split=True)
-        self.raw["empty.conf.blob"], self.raw["vm.conf.blob"], self.raw["client.log.blob"] = b"", BLOB, LOG
-        self.digests = {}
-        for name, data in self.raw.items():
-            if name.endswith(".fidx"):
-                self.digests[name] = snap.add_image(name, data)
-            elif name.endswith(".didx"):
-                self.digests[name] = snap.add_stream(name, data)
-            else:
-                snap.add_blob(name, data, listed=name != "client.log.blob")
-        self.snapshot = snap.finish(notes="n")
-        self.source = ["--repository", self.store, self.snapshot]
-        with open(os.path.join(snap.dir, "index.json.blob"), "rb") as f:
-            self.raw["index.json.blob"] = f.read()[12:]
-
-    def chunk(self, name, i):
-        return P.chunk_path(self.store, self.digests[name][i])
+CHUNK, IMAGE, BLOB, LOG = P.CHUNK, P.IMAGE, P.BLOB, P.LOG
 
 
 def read(path):
@@ -203,7 +173,7 @@ def check_golden(tap, pluck, scratch, golden):
 
 
 with Tap() as tap, Scratch() as scratch, Pluck(scratch, prefix=LIMITED) as pluck:
-    made = Made(scratch)
+    made = P.SampleStore(scratch)
     check_bytes(tap, pluck, made, scratch)
     check_errors(tap, pluck, made, scratch)
     check_trees(tap, pluck, made, scratch)

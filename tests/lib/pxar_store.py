@@ -173,6 +173,11 @@ def catalog(archives):
 
 DIR, FILE, LINK = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o640, stat.S_IFLNK | 0o777
 BIG = random.Random(7).randbytes(300000)
+CHUNK = 65536
+NOISE = random.Random(3).randbytes
+# Data, zeros, data that begins with zeros, a last chunk that is short.
+IMAGE = NOISE(2 * CHUNK) + bytes(4 * CHUNK) + bytes(8192) + NOISE(CHUNK - 8192) + NOISE(CHUNK) + NOISE(1000)
+BLOB, LOG = b"cores: 2\nname: x\n" * 50, b"INFO: done\n"
 
 
 def sample_tree():
@@ -306,3 +311,30 @@ class Snapshot:
                     "signature": None, "unprotected": unprotected}
         write_blob(os.path.join(self.dir, "index.json.blob"), json.dumps(manifest).encode())
         return self.name
+
+
+class SampleStore:
+    """One snapshot with an image, archives of both forms, a catalog, and small files."""
+
+    def __init__(self, scratch):
+        self.store, self.tree = scratch.join("store"), sample_tree()
+        make_store(self.store)
+        snap = Snapshot(self.store, "host", "h", 1700000000, "2023-11-14T22:13:20Z")
+        self.raw = {"disk.img.fidx": IMAGE, "one.pxar.didx": encode(self.tree)[0], "catalog.pcat1.didx": catalog({"one.pxar.didx": self.tree})}
+        self.raw["two.mpxar.didx"], self.raw["two.ppxar.didx"] = encode(self.tree, split=True)
+        self.raw["empty.conf.blob"], self.raw["vm.conf.blob"], self.raw["client.log.blob"] = b"", BLOB, LOG
+        self.digests = {}
+        for name, data in self.raw.items():
+            if name.endswith(".fidx"):
+                self.digests[name] = snap.add_image(name, data)
+            elif name.endswith(".didx"):
+                self.digests[name] = snap.add_stream(name, data)
+            else:
+                snap.add_blob(name, data, listed=name != "client.log.blob")
+        self.snapshot = snap.finish(notes="n")
+        self.source = ["--repository", self.store, self.snapshot]
+        with open(os.path.join(snap.dir, "index.json.blob"), "rb") as f:
+            self.raw["index.json.blob"] = f.read()[12:]
+
+    def chunk(self, name, i):
+        return chunk_path(self.store, self.digests[name][i])

@@ -88,6 +88,14 @@ static int parse(const void *p, size_t len, struct blob_view *v, struct err *err
 	return 0;
 }
 
+int blob_check(const void *p, size_t len, struct err *err)
+{
+	struct blob_view v;
+	int r = parse(p, len, &v, err);
+
+	return r < 0 ? r : v.kind;
+}
+
 /* zstd frames to exactly what fits @room. Return: 0; -EMSGSIZE if there is more; -EBADMSG; -ENOMEM. */
 static int inflate(struct blob_codec *c, struct cur in, void *out, size_t room, size_t *ret_len, struct err *err)
 {

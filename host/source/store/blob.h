@@ -38,6 +38,9 @@ static inline bool blob_kind_encrypted(int kind)
 	return kind == BLOB_CRYPT || kind == BLOB_CRYPT_ZSTD;
 }
 
+/** blob_check() - header and CRC alone, without a key. Return: enum blob_kind; -EBADMSG. */
+int blob_check(const void *p, size_t len, struct err *err);
+
 /* What decoding and encoding need again and again: one per thread. */
 struct blob_codec *blob_codec_new(void);
 void blob_codec_free(struct blob_codec *c);

@@ -86,22 +86,44 @@ static int decode(struct chunk_loader *l, const uint8_t digest[static DIGEST_BYT
 	return memcmp(has, digest, DIGEST_BYTES) ? err_text(err, -EBADMSG, "contents do not have this digest") : 0;
 }
 
-int chunk_load(struct chunk_loader *l, int chunks_fd, const uint8_t digest[static DIGEST_BYTES],
-	       const struct crypt_key *key, void *out, size_t n, struct err *err)
+/* The file of a chunk. */
+static int read_chunk(struct chunk_loader *l, int chunks_fd, const char *path, struct err *err)
 {
-	char path[CHUNK_PATH];
-	int r;
+	int r = chunk_read_file(chunks_fd, path, BLOB_FILE_MAX, &l->file, err);
 
-	(void)chunk_path(digest, path);
-	r = chunk_read_file(chunks_fd, path, BLOB_FILE_MAX, &l->file, err);
 	if (r == -ENOENT || (r == 0 && !l->file.len))
 		return err_text(err, -EIO, "chunk %s is missing (file '.chunks/%s')", path + 5, path);
 	if (r == -EFBIG || r == -ELOOP || r == -ENODATA || r == -EBADMSG)
 		return err_ctx(err, -EBADMSG, "chunk %s (file '.chunks/%s') is damaged", path + 5, path);
 	if (r < 0)
 		return err_ctx(err, r == -ENOMEM ? r : -EIO, "chunk %s (file '.chunks/%s')", path + 5, path);
-	r = decode(l, digest, key, out, n, err);
-	if (r < 0)
-		return err_ctx(err, r, "chunk %s (file '.chunks/%s') is damaged", path + 5, path);
 	return 0;
+}
+
+int chunk_load(struct chunk_loader *l, int chunks_fd, const uint8_t digest[static DIGEST_BYTES],
+	       const struct crypt_key *key, void *out, size_t n, struct err *err)
+{
+	char path[CHUNK_PATH];
+	int r = read_chunk(l, chunks_fd, chunk_path(digest, path), err);
+
+	if (r < 0)
+		return r;
+	r = decode(l, digest, key, out, n, err);
+	return r < 0 ? err_ctx(err, r, "chunk %s (file '.chunks/%s') is damaged", path + 5, path) : 0;
+}
+
+int chunk_check_sealed(struct chunk_loader *l, int chunks_fd, const uint8_t digest[static DIGEST_BYTES],
+		       struct err *err)
+{
+	char path[CHUNK_PATH];
+	int kind, r = read_chunk(l, chunks_fd, chunk_path(digest, path), err);
+
+	if (r < 0)
+		return r;
+	kind = blob_check(l->file.data, l->file.len, err);
+	if (kind < 0)
+		r = kind;
+	else if (!blob_kind_encrypted(kind))
+		r = err_text(err, -EBADMSG, "is not encrypted, but its index says that it must be");
+	return r < 0 ? err_ctx(err, r, "chunk %s (file '.chunks/%s') is damaged", path + 5, path) : 0;
 }

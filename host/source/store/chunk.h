@@ -48,4 +48,11 @@ void chunk_loader_free(struct chunk_loader *l);
 int chunk_load(struct chunk_loader *l, int chunks_fd, const uint8_t digest[static DIGEST_BYTES],
 	       const struct crypt_key *key, void *out, size_t n, struct err *err);
 
+/**
+ * chunk_check_sealed() - what can be said of an encrypted chunk without its key: header, kind and CRC
+ * Return: as chunk_load().
+ */
+int chunk_check_sealed(struct chunk_loader *l, int chunks_fd, const uint8_t digest[static DIGEST_BYTES],
+		       struct err *err);
+
 #endif

@@ -24,6 +24,7 @@ struct snapshot {
 	struct lock lock;
 	struct manifest *manifest;
 	int fd;
+	bool sealed;		/* opened without regard to keys */
 	bool has_key;
 	struct crypt_key key;
 };

@@ -85,13 +85,13 @@ static int read_manifest(struct snapshot *sn, const char *text, struct err *err)
 	r = manifest_decode(file.data, file.len, &sn->manifest, err);
 	if (r == 0)
 		r = manifest_check_name(sn->manifest, &sn->name, err);
-	if (r == 0)
+	if (r == 0 && !sn->sealed)
 		r = manifest_check_key(sn->manifest, sn->has_key ? &sn->key : NULL, err);
 	return r;
 }
 
-int snapshot_open_key(struct store *s, const char *ns, const char *name, const struct crypt_key *key,
-		      struct snapshot **ret, struct err *err)
+static int open_snapshot(struct store *s, const char *ns, const char *name, const struct crypt_key *key, bool sealed,
+			 struct snapshot **ret, struct err *err)
 {
 	CLEANUP(snapshot_closep) struct snapshot *sn = calloc(1, sizeof(*sn));
 	char text[NAMES_SNAPSHOT_TEXT];
@@ -102,6 +102,7 @@ int snapshot_open_key(struct store *s, const char *ns, const char *name, const s
 	sn->store = s;
 	sn->fd = -1;
 	sn->lock = LOCK_INIT;
+	sn->sealed = sealed;
 	if (names_parse_snapshot(name, &sn->name) < 0)
 		return err_text(err, -EINVAL, "bad snapshot name, expected TYPE/ID/YYYY-MM-DDTHH:MM:SSZ");
 	(void)names_format_snapshot(&sn->name, text);
@@ -118,6 +119,17 @@ int snapshot_open_key(struct store *s, const char *ns, const char *name, const s
 		return err_ctx(err, r, "snapshot %s", text);
 	*ret = TAKE_PTR(sn);
 	return 0;
+}
+
+int snapshot_open_key(struct store *s, const char *ns, const char *name, const struct crypt_key *key,
+		      struct snapshot **ret, struct err *err)
+{
+	return open_snapshot(s, ns, name, key, false, ret, err);
+}
+
+int snapshot_open_sealed(struct store *s, const char *ns, const char *name, struct snapshot **ret, struct err *err)
+{
+	return open_snapshot(s, ns, name, NULL, true, ret, err);
 }
 
 int snapshot_open(struct store *s, const char *ns, const char *name, struct snapshot **ret, struct err *err)
