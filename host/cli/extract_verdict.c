@@ -160,7 +160,7 @@ int extract_verdict(struct extract *x, int r, struct err *err)
 	if (r < 0) {
 		int status = cli_fail(err, r);
 
-		return x->target_error ? EXIT_TARGET : damage && status == EXIT_PARTIAL ? EXIT_DAMAGED : status;
+		return x->target_error || s->target_failed ? EXIT_TARGET : damage && status == EXIT_PARTIAL ? EXIT_DAMAGED : status;
 	}
 	if (damage)
 		return EXIT_DAMAGED;

@@ -30,6 +30,19 @@ static struct to_dir *self(struct restore_target *t)
 	return (struct to_dir *)t;	/* base comes first */
 }
 
+/* Something could not be made. Return: UNPACK_LEFT_OUT; negative errno if nothing more can be made there. */
+static int not_made(const struct to_dir *t, struct unpack *u, const struct pxar_entry *e, int code, const char *what,
+		    struct err *err)
+{
+	struct stat st;
+
+	if (code == -ENOENT && fstat(dirs_fd(&t->dirs), &st) == 0 && !st.st_nlink) {
+		u->rep.r->target_failed = true;
+		return err_set(err, code, "a directory of the target was removed");
+	}
+	return unpack_left_out(u, e, code, what, err);
+}
+
 static int enter_dir(struct restore_target *base, struct unpack *u, const struct pxar_entry *e, struct err *err)
 {
 	struct to_dir *t = self(base);
@@ -39,7 +52,7 @@ static int enter_dir(struct restore_target *base, struct unpack *u, const struct
 
 	new = mkdirat(dirfd, e->name, 0700) == 0;
 	if (!new && errno != EEXIST)
-		return unpack_left_out(u, e, -errno, "directory not made", err);
+		return not_made(t, u, e, -errno, "directory not made", err);
 	fd = openat(dirfd, e->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return unpack_left_out(u, e, -errno, "directory not entered", err);
@@ -87,7 +100,7 @@ static int begin_file(struct restore_target *base, struct unpack *u, const struc
 		return r;
 	r = file_begin(&t->file, dirs_fd(&t->dirs), e);
 	if (r < 0)
-		return unpack_left_out(u, e, r, "file not made", err);
+		return not_made(t, u, e, r, "file not made", err);
 	meta_flags_early(t->file.fd, e->flags);
 	return UNPACK_MADE;
 }
@@ -113,7 +126,7 @@ static int end_file(struct restore_target *base, struct unpack *u, const struct 
 	r = file_name(&t->file, e->name, u->o->overwrite != RESTORE_OVERWRITE_NEVER);
 	if (r < 0) {
 		file_end(&t->file);
-		return unpack_left_out(u, e, r, "file not named", err);
+		return not_made(t, u, e, r, "file not named", err);
 	}
 	if (unpack_has_links(u, e) && links_made_add(&u->links, e->pos, t->file.fd) == -ENOMEM)
 		return err_set(err, -ENOMEM, "table of hard links");
@@ -209,7 +222,7 @@ static int make_special(struct restore_target *base, struct unpack *u, const str
 		return unpack_left_out(u, e, -errno, "existing file not removed", err);
 	r = create_special(dirfd, e);
 	if (r < 0)
-		return unpack_left_out(u, e, r, "not made", err);
+		return not_made(self(base), u, e, r, "not made", err);
 	fd = openat(dirfd, e->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0 || (st.st_mode & S_IFMT) != (e->mode & S_IFMT))
 		unpack_meta_lost(u, e, fd < 0 ? -errno : -ESTALE, "metadata not set");

@@ -49,6 +49,7 @@ struct restore_report {
 	uint64_t left_out;		/* entries not created (existing, devices, errors) */
 	uint64_t incomplete;		/* files whose data could not be read whole */
 	uint64_t meta_failed;		/* pieces of metadata that could not be applied */
+	bool target_failed;		/* it ended because nothing more can be written */
 };
 
 /** called for every entry left out or changed; @path is foreign bytes: quote before printing */

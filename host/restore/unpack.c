@@ -68,8 +68,10 @@ static void leave_out(struct unpack *u, const char *name, int code, const char *
 
 int unpack_left_out(struct unpack *u, const struct pxar_entry *e, int code, const char *what, struct err *err)
 {
-	if (is_fatal(code))
+	if (is_fatal(code)) {
+		u->rep.r->target_failed = code != -ENOMEM && code != -EMFILE && code != -ENFILE;
 		return err_set(err, code, "%s", what);
+	}
 	leave_out(u, e->name, code, what);
 	return UNPACK_LEFT_OUT;
 }

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -139,6 +140,53 @@ def check_space(tap, pluck, disk, scratch):
     tap.ok(r.code == 7 and r.err.strip(), "a full standard output: exit code 7", r)
 
 
+def make_much(scratch):
+    top = scratch.new_dir("much")
+    for i in range(400):
+        images.put(top, "d%d/f%03d" % (i % 7, i), b"%03d" % i * 65536)
+    images.settle_times(top)
+    path = scratch.join("much.img")
+    images.make_ext4(path, 128 * MIB, top, "whole")
+    images.remove_tree(top)
+    return ["--disk", "m=" + path]
+
+
+def interrupt(pluck, disk, target, act):
+    """Does act(child) as soon as the first files are there. Return: exit code, standard error."""
+    child = pluck.popen("extract", *disk, "m/raw", target, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while child.poll() is None and not any(fs for _, _, fs in os.walk(target)):
+        time.sleep(0.001)
+    act(child)
+    err = child.communicate(timeout=120)[1]
+    return child.returncode, err
+
+
+def remove_beneath(child, target):
+    child.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+    shutil.rmtree(target)
+    child.send_signal(signal.SIGCONT)
+
+
+def check_ended(tap, pluck, scratch):
+    """Ended while it writes: no half file under any name, and the session goes on."""
+    disk = make_much(scratch)
+    pluck.run("list", *disk, "m/raw")
+    for name, number, want in (("SIGINT", signal.SIGINT, 130), ("SIGTERM", signal.SIGTERM, 143), ("SIGKILL", signal.SIGKILL, -9)):
+        target = scratch.new_dir("ended-" + name)
+        code, err = interrupt(pluck, disk, target, lambda child, n=number: child.send_signal(n))
+        names = [os.path.join(at, f) for at, _, fs in os.walk(target) for f in fs]
+        half = [n for n in names if ".pluck-" in n or read(n) != os.path.basename(n)[1:].encode() * 65536]
+        tap.ok(code == want and 0 < len(names) < 400 and not half, "%s: exit code %d, %d whole files, no other" % (name, want, len(names)),
+               code, err, half[:5])
+    target = scratch.new_dir("removed")
+    code, err = interrupt(pluck, disk, target, lambda child: remove_beneath(child, target))
+    tap.ok(code == 7 and b"removed" in err, "a target that is removed meanwhile: exit code 7, the reason", code, err)
+    target = scratch.new_dir("again")
+    r = pluck.run("extract", *disk, "m/raw", target)
+    tap.ok(r.code == 0 and sum(len(fs) for _, _, fs in os.walk(target)) == 400, "the session works on after all that", r)
+
+
 def check_user(tap, scratch, disk):
     if not ROOT or not shutil.which("setpriv"):
         tap.skip("as an ordinary user", "needs root and setpriv")
@@ -189,4 +237,5 @@ with Tap() as tap, Scratch() as scratch, Pluck(scratch) as pluck:
     check_devices(tap, pluck, disk, scratch)
     check_space(tap, pluck, disk, scratch)
     check_pipe(tap, pluck, disk)
+    check_ended(tap, pluck, scratch)
     check_user(tap, scratch, disk)

@@ -480,6 +480,21 @@ static void test_hash(void **state)
 	assert_true(told("made holes 8 03d8096549b23e66a29aebfbffe4635755107058a34693ad198ab54d6ef4cd0c\n"));
 }
 
+/* Nothing can be made in a directory that is gone. */
+static void test_removed(void **state)
+{
+	char path[128];
+
+	(void)state;
+	add_file("f", "abc");
+	end();
+	assert_int_equal(rmdir(strcat(strcpy(path, top), "/target")), 0);
+	assert_int_equal(restore(&plain), -ENOENT);
+	assert_true(rep.target_failed);
+	assert_int_equal(rep.files + rep.left_out, 0);
+	assert_int_equal(mkdirat(AT_FDCWD, strcat(strcpy(path, top), "/target"), 0700), 0);
+}
+
 static void test_deep(void **state)
 {
 	struct stat st;
@@ -570,7 +585,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_metadata), T(test_hostile), T(test_names), T(test_errors), T(test_meta_error),
-		T(test_filter), T(test_filter_blocked), T(test_shape), T(test_hash), T(test_deep), T(test_too_deep), T(test_abort),
+		T(test_filter), T(test_filter_blocked), T(test_shape), T(test_hash), T(test_removed), T(test_deep), T(test_too_deep), T(test_abort),
 		T(test_user),
 	};
 
