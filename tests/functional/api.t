@@ -18,10 +18,9 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import images
 from images import MIB
-from program import Pluck, Scratch
+from program import CONTROL_READY, Pluck, Scratch, control_request
 from tap import TOP, Tap
 
-MAGIC = 0x33434C50	# of the control protocol, host/session/control.h
 TEXT = bytes(range(256)) * 4000
 
 
@@ -33,12 +32,12 @@ class Agent:
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(60)
         self.sock.connect(os.path.join(pluck.state_dir(), name))
-        self.sock.sendall(struct.pack("=III32sI", MAGIC, 1, 0, bytes(32), 0))
+        self.sock.sendall(control_request())
         kind = 1
         while kind == 1:
             _, kind, _, length = struct.unpack("=IIiI", self.sock.recv(16, socket.MSG_WAITALL))
             payload = self.sock.recv(length, socket.MSG_WAITALL) if length else b""
-        self.ticket = payload[:64].decode()
+        self.ticket = struct.unpack(CONTROL_READY, payload)[0].decode()
         self.file = self.sock.makefile("rb")
 
     def close(self):

@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import images
 import manifest as M
-from program import Pluck, Scratch, descendants, roles, wait_gone
+from program import CONTROL_READY, Pluck, Scratch, control_request, descendants, roles, wait_gone
 from tap import Tap, test_data
 from volume_check import VolumeCheck
 
@@ -170,7 +170,7 @@ def ask_session(pluck, has_key, fingerprint):
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(30)
         s.connect(os.path.join(pluck.state_dir(), name))
-        s.sendall(struct.pack("=III32s", 0x32434c50, 1, has_key, fingerprint))
+        s.sendall(control_request(1, has_key, fingerprint))
         while True:
             _, kind, code, length = struct.unpack("=IIiI", s.recv(16, socket.MSG_WAITALL))
             payload = s.recv(length, socket.MSG_WAITALL) if length else b""
@@ -184,7 +184,7 @@ def check_session_refuses(tap, pluck, fingerprint):
         kind, code, payload = ask_session(pluck, has_key, shown)
         tap.ok(kind == 3 and code == -129 and b"key" in payload, "the session refuses a caller that shows %s" % what, kind, code, payload)
     kind, code, payload = ask_session(pluck, 1, fingerprint)
-    tap.ok(kind == 2 and len(payload) == 64, "the session takes the one that shows its key", kind, code)
+    tap.ok(kind == 2 and len(payload) == struct.calcsize(CONTROL_READY), "the session takes the one that shows its key", kind, code)
 
 
 def key_words(key):

@@ -16,10 +16,9 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import images
 from images import MIB
-from program import NOBODY, Pluck, Scratch, alive, binary, descendants, roles, wait_for, wait_gone
+from program import CONTROL_MAGIC, NOBODY, Pluck, Scratch, alive, binary, control_request, descendants, roles, wait_for, wait_gone
 from tap import Tap
 
-MAGIC = 0x33434C50	# of the control protocol, host/session/control.h
 
 
 def make_disk(scratch):
@@ -226,10 +225,10 @@ def check_strangers(tap, scratch, disk):
     with Pluck(scratch, "run-strangers") as pluck:
         pluck.run("list", "--disk", "a=" + disk, "a/raw")
         sock = os.path.join(pluck.state_dir(), [n for n in pluck.state_files() if n.endswith(".sock")][0])
-        wish = struct.pack("=III32sI", MAGIC, 1, 0, bytes(32), 0)
-        for what, request in (("another version", struct.pack("=III32sI", MAGIC - 0x01000000, 1, 0, bytes(32), 0)),
-                              ("an operation that does not exist", struct.pack("=III32sI", MAGIC, 99, 0, bytes(32), 0)),
-                              ("a key that is no number of keys", struct.pack("=III32sI", MAGIC, 1, 7, bytes(32), 0)), ("HTTP", b"GET / HTTP/1.1\r\n\r\n" * 4)):
+        wish = control_request()
+        for what, request in (("another version", control_request(magic=CONTROL_MAGIC - 0x01000000)),
+                              ("an operation that does not exist", control_request(99)),
+                              ("a key that is no number of keys", control_request(has_key=7)), ("HTTP", b"GET / HTTP/1.1\r\n\r\n" * 4)):
             try:
                 got = ask(sock, request)
             except ConnectionResetError:

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import time
@@ -161,6 +162,16 @@ def public_copy(scratch):
         if os.path.exists(source):
             shutil.copy(source, os.path.join(build, name))
     return os.path.join(build, "pluck")
+
+
+# -- the control protocol (host/session/control.h), spoken by hand ---------------------------------------------
+
+CONTROL_MAGIC = 0x33434C50
+CONTROL_READY = "=64sIIIII"	# ticket, memory, idle time-out, jail, KVM, number of the VM
+
+
+def control_request(op=1, has_key=0, fingerprint=bytes(32), magic=CONTROL_MAGIC):
+    return struct.pack("=III32sI", magic, op, has_key, fingerprint, 0)
 
 
 # -- processes ---------------------------------------------------------------------------------------------------
