@@ -12,7 +12,9 @@ import zipfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from program import Pluck, Scratch, binary
+import golden as G
+import pxar_store as P
+from program import LIMITED, Pluck, Scratch, binary
 from tap import Tap, test_data
 
 NAME = "proxmox-file-restore"
@@ -21,11 +23,6 @@ ROOTFS = "drive-scsi0.img.fidx/part/2"
 SERVER_ONLY = ("nostore",)
 # A line feed in a name breaks the official table's cell into two lines; here it is shown as what it is not: text.
 KNOWN = (["list", "host/legacy/2024-01-01T00:00:00Z", "/types.pxar.didx/hard"],)
-
-
-def unpack(path, into):
-    with subprocess.Popen(["zstd", "-dcq", "--long=27", path], stdout=subprocess.PIPE) as z:
-        subprocess.run(["tar", "-x", "-C", into], stdin=z.stdout, check=True)
 
 
 def as_json(data):
@@ -104,27 +101,36 @@ def snapshot_of(name):
     return ("" if ns == "root" else ns.replace("_", "/")), "%s/%s/%s:%s:%s" % (kind, ident, time[:13], time[13:15], time[15:])
 
 
-def check_expected(tap, totals, store, pluck, scratch):
-    """Of each snapshot the list of its archives, and of each archive its first directories."""
+def expected_lists(top):
+    """(path arguments, what the official program printed) of one snapshot: archives, their roots, and directories in them."""
+    for file in sorted(os.listdir(top)):
+        with open(os.path.join(top, file), encoding="utf-8") as f:
+            text = f.read()
+        archive = file[3:].rsplit(".", 1)[0]
+        if file == "fr-root.json":
+            yield "archives", ["/"], text
+        elif file.startswith("fr-") and file.endswith(".json"):
+            yield "roots", ["/" + archive + ".didx"], text
+        elif file.startswith("fr-") and file.endswith(".dirs"):
+            lines = [line for line in text.split("\n") if line]	# names hold other separators
+            for path, answer in zip(lines[::2], lines[1::2]):
+                yield "directories", [path, "--base64", "1"], answer
+
+
+def check_expected(tap, totals, store, pluck, scratch, golden):
+    """Of each snapshot the list of its archives, and of each archive its root and the directories at its top."""
     top = scratch.join("expect", store)
     bad = []
     for name in sorted(n for n in os.listdir(top) if "," in n):
         ns, snapshot = snapshot_of(name)
         env = dict(pluck.env, PBS_REPOSITORY=scratch.join(store), PBS_ENCRYPTION_PASSWORD="golden pass")
-        options = ["--ns", ns] if ns else []
-        for file in sorted(os.listdir(os.path.join(top, name))):
-            if not file.startswith("fr-") or not file.endswith(".json"):
-                continue
-            with open(os.path.join(top, name, file), encoding="utf-8") as f:
-                want = as_json(f.read())
-            path = "/" if file == "fr-root.json" else "/" + file[3:-5] + ".didx"
-            if store == "encrypted" and path != "/":
-                continue
-            r = pluck.run("list", snapshot, path, *options, "--output-format", "json", env=env)
-            if isinstance(as_json(r.out), dict) and "missing key" in as_json(r.out).get("message", ""):
-                continue
+        key = G.key_file(golden, store, snapshot)
+        options = (["--ns", ns] if ns else []) + (["--keyfile", key] if key else [])
+        for kind, path, answer in expected_lists(os.path.join(top, name)):
+            want = as_json(answer)
+            r = pluck.run("list", snapshot, *path, *options, "--output-format", "json", env=env)
             what = judge({"rc": 0, "stdout": json.dumps(want), "stderr": ""}, r)
-            totals.add("%s: %s" % (store, "archives" if path == "/" else "directories"), what)
+            totals.add("%s: %s" % (store, kind), what)
             if what == "different":
                 bad.append("%s %s: %r, want %r" % (snapshot, path, r.out[:300], str(want)[:300]))
     tap.ok(not bad, "lists of the %s store are the same" % store, *bad[:5])
@@ -199,20 +205,67 @@ def check_extract(tap, run, full, store):
         tap.ok(r.code == 255 and r.text.startswith("Error: ") and text in r.text and not r.out, "extract: %s" % text, r)
 
 
-golden = test_data("PLUCK_GOLDEN", "golden")
-if golden is None:
-    Tap.skip_all("no golden data ($PLUCK_GOLDEN)")
-with Tap() as tap, Scratch() as scratch:
-    os.symlink(os.path.realpath(binary()), scratch.join(NAME))
+def check_own(tap, pluck, made):
+    """A store of our own: archives and their directories, with and without the catalog; what is told in which form."""
+    env = dict(pluck.env, PBS_REPOSITORY=made.store)
+
+    def run(*args, **kw):
+        return pluck.run(*args, env=env, **kw)
+
+    def ask(path, *options):
+        return as_json(run("list", made.snapshot, path, "--output-format", "json", *options).out)
+
+    def entry(path, kind, **more):
+        return dict({"filepath": base64.b64encode(path).decode(), "leaf": kind not in "dv", "text": path.rsplit(b"/", 1)[1].decode("utf-8", "replace"),
+                     "type": kind}, **more)
+
+    sizes = {name: len(data) for name, data in made.raw.items()}
+    want = [entry(b"/disk.img.fidx", "v", size=sizes["disk.img.fidx"])]
+    want += [entry(b"/" + n.encode(), "d", size=sizes[n]) for n in ("one.pxar.didx", "two.mpxar.didx")]
+    tap.ok(as_set(ask("/") or []) == as_set(want), "own store: its archives", ask("/"), want)
+    tap.ok(ask("Lw==", "--base64", "1") == ask("/"), "own store: the same by base64")
+    for name in ("one.pxar.didx", "two.mpxar.didx"):
+        top = name.encode()
+        want = [entry(top + b"/dir/" + n, k, **more) for n, k, more in
+                ((b"a", "f", {"size": 13, "mtime": 1700000000}), (b"b", "h", {}), (b"sub", "d", {}), (b"sym", "l", {}))]
+        seen = ask("/%s/dir" % name)
+        tap.ok(isinstance(seen, list) and as_set(seen) == as_set(want), "own store: a directory of %s" % name, seen, want)
+        r = run("extract", made.snapshot, "/%s/dir/a" % name, "-")
+        tap.ok(r.code == 0 and r.out == b"contents of a", "own store: a file of %s" % name, r)
+        r = run("extract", made.snapshot, "/%s/dir" % name, "-")
+        with zipfile.ZipFile(io.BytesIO(r.out)) as z:
+            tap.ok(r.code == 0 and z.testzip() is None and z.read("dir/b") == b"contents of a", "own store: a directory of %s as zip" % name, r)
+    r = run("list", made.snapshot, "/one.pxar.didx/none", "--output-format", "json")
+    tap.ok(r.code == 0 and "message" in (as_json(r.out) or {}) and not r.err, "own store: what is not there, in JSON with 0", r, r.out)
+    r = run("list", made.snapshot, "/one.pxar.didx/none")
+    tap.ok(r.code == 255 and r.err.startswith(b"Error: ") and not r.out, "own store: and in text with 255", r)
+    r = run("list", "host/none/2024-01-01T00:00:00Z", "/", "--output-format", "json")
+    tap.ok(r.code == 0 and (as_json(r.out) or {}).get("code") == 400, "own store: no such snapshot", r, r.out)
+    r = run("status")
+    tap.ok(r.code == 0 and r.out == b"Qemu: no mappings\n", "own store: no VM was started", r)
+
+
+def check_official(tap, scratch, golden):
     os.mkdir(scratch.join("expect"))
     for store in ("plain", "encrypted"):
-        unpack(os.path.join(golden, "stores", store + ".tar.zst"), scratch.path)
-        unpack(os.path.join(golden, "expect", store + ".tar.zst"), scratch.join("expect"))
+        G.unpack(os.path.join(golden, "stores", store + ".tar.zst"), scratch.path)
+        G.unpack(os.path.join(golden, "expect", store + ".tar.zst"), scratch.join("expect"))
     data = subprocess.run(["zstd", "-dcq", os.path.join(golden, "expect/misc.jsonl.zst")], stdout=subprocess.PIPE, check=True).stdout
     with Pluck(scratch, program=scratch.join(NAME)) as pluck, Pluck(scratch, "run-full") as full:
         totals = Totals(tap)
         check_rows(tap, totals, [json.loads(line) for line in data.splitlines()], pluck, scratch, golden)
-        check_expected(tap, totals, "plain", pluck, scratch)
-        check_expected(tap, totals, "encrypted", pluck, scratch)
+        check_expected(tap, totals, "plain", pluck, scratch, golden)
+        check_expected(tap, totals, "encrypted", pluck, scratch, golden)
         totals.show()
         check_vm(tap, pluck, full, scratch.join("plain"))
+
+
+golden = test_data("PLUCK_GOLDEN", "golden")
+with Tap() as tap, Scratch() as scratch:
+    os.symlink(os.path.realpath(binary()), scratch.join(NAME))
+    with Pluck(scratch, "run-own", prefix=LIMITED, program=scratch.join(NAME)) as pluck:
+        check_own(tap, pluck, P.SampleStore(scratch))
+    if golden is None:
+        tap.skip("answers of the official program", "no golden data ($PLUCK_GOLDEN)")
+    else:
+        check_official(tap, scratch, golden)

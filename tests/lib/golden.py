@@ -21,6 +21,19 @@ def unpack(path, into):
         subprocess.run(["tar", "-x", "-C", into], stdin=z.stdout, check=True)
 
 
+def key_file(top, store, snapshot):
+    """The key file of a snapshot; None if it was made without one."""
+    group, time = snapshot.split("/")[1:]
+    name = None
+    if store in OLD:
+        version = group.split("-")
+        kind = [k for k in ("enc", "sign", "nokdf") if k in version]
+        name = kind and "%s-%s" % (".".join(version[:3])[1:], "none" if kind[0] == "nokdf" else "scrypt")
+    elif store == "encrypted":
+        name = {"nokdf": "none", "pbkdf2": "pbkdf2", "change": CHANGED.get(time[:10])}.get(group, "scrypt")
+    return os.path.join(top, "keys", name + ".json") if name else None
+
+
 class Store:
     def __init__(self, golden, name, scratch):
         self.top = os.path.join(golden, "old") if name in OLD else golden
@@ -36,16 +49,7 @@ class Store:
         return rows
 
     def key(self, snapshot):
-        """The key file of a snapshot; None if it was made without one."""
-        group, time = snapshot.split("/")[1:]
-        name = None
-        if self.name in OLD:
-            version = group.split("-")
-            kind = [k for k in ("enc", "sign", "nokdf") if k in version]
-            name = kind and "%s-%s" % (".".join(version[:3])[1:], "none" if kind[0] == "nokdf" else "scrypt")
-        elif self.name == "encrypted":
-            name = {"nokdf": "none", "pbkdf2": "pbkdf2", "change": CHANGED.get(time[:10])}.get(group, "scrypt")
-        return os.path.join(self.top, "keys", name + ".json") if name else None
+        return key_file(self.top, self.name, snapshot)
 
     def source(self, snapshot, ns=""):
         """Arguments that name a snapshot."""
