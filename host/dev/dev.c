@@ -42,6 +42,16 @@ static void want(void *arg, uint32_t disk, uint64_t unit, uint32_t slot, bool pr
 	uplink_send(&d->up, &m);
 }
 
+static void urge(void *arg, uint32_t disk, uint64_t unit, uint32_t slot)
+{
+	struct dev *d = arg;
+	struct link_msg m = { .type = LINK_URGE, .slot = disk };
+
+	m.want.unit = unit;
+	m.want.cache_slot = slot;
+	uplink_send(&d->up, &m);
+}
+
 static int map_ram(struct dev *d, int fd, uint64_t size, struct err *err)
 {
 	struct stat st;
@@ -77,6 +87,7 @@ static int map_cache(struct dev *d, int fd, uint32_t nr_slots, uint64_t slot_byt
 	if (p == MAP_FAILED)
 		return err_set(err, -errno, "cache: mmap");
 	d->cache.want = want;
+	d->cache.urge = urge;
 	d->cache.arg = d;
 	if (cache_init(&d->cache, p, nr_slots, slot_bytes) < 0)
 		return err_set(err, -ENOMEM, "cache");

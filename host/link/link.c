@@ -40,6 +40,7 @@ static int check(const struct link_msg *m, size_t *ret_nr_fds)
 	case LINK_UNIT:
 		return m->slot < LINK_DISKS_MAX && bool_ok(&m->unit.zero) && m->unit.code <= 0 ? 0 : -EPROTO;
 	case LINK_WANT:
+	case LINK_URGE:
 		return m->slot < LINK_DISKS_MAX && bool_ok(&m->want.prefetch) ? 0 : -EPROTO;
 	case LINK_IOERR:
 		return m->slot < LINK_DISKS_MAX ? 0 : -EPROTO;

@@ -18,6 +18,7 @@
  *   device -> session  READY   set up, serving
  *                      AGENT   the guest's agent has said READY
  *                      WANT    unit @unit of disk @slot into cache slot @cache_slot; prefetch or demand
+ *                      URGE    a unit that was wanted as prefetch is waited for now
  *                      IOERR   a raw disk could not be read (for the report)
  *                      CLIENT_FAILED  a handed-over client could not be connected (it was closed); @code
  *                      CLIENT_DONE    a connected client has ended and its socket is closed; each CLIENT gets exactly one of the two
@@ -52,6 +53,7 @@ enum link_type {
 	LINK_FATAL,
 	LINK_WORK,
 	LINK_PONG,
+	LINK_URGE,
 };
 
 struct link_msg {
@@ -80,8 +82,8 @@ struct link_msg {
 		struct {
 			uint64_t unit;
 			uint32_t cache_slot;
-			bool prefetch;		/* may wait behind demand */
-		} want;
+			bool prefetch;		/* WANT: may wait behind demand */
+		} want;			/* and URGE */
 		struct {
 			uint32_t port;
 			uint32_t id;		/* chosen by the session, comes back in CLIENT_FAILED and CLIENT_DONE */

@@ -37,7 +37,7 @@
 #define BROKER_BOOT_LINGER_MS 500	/* to a caller whose request is still under way */
 #define BROKER_CACHE_BYTES (256u << 20)
 #define BROKER_CACHE_SLOTS_MIN 16
-#define BROKER_THREADS 2
+#define BROKER_THREADS 3
 #define BROKER_CID 3
 
 enum broker_state { BROKER_BOOT, BROKER_READY, BROKER_FAILED, BROKER_END };
@@ -67,7 +67,7 @@ struct machine {
 	uint8_t *cache;
 	uint64_t cache_slot_bytes;
 	uint32_t nr_cache_slots;
-	bool *cache_busy;	/* a job writes there */
+	struct fill_job **cache_job;	/* which writes there, by cache slot */
 	pid_t dev_pid;
 	int dev_pidfd, link_fd;
 	bool dev_killed;	/* by somebody else */

@@ -72,7 +72,7 @@ static const char *on_want(struct broker *b, const struct link_msg *msg)
 		return "raw disk";
 	if (msg->want.unit >= s->size_bytes / s->unit_bytes + (s->size_bytes % s->unit_bytes != 0))
 		return "unit";
-	if (msg->want.cache_slot >= m->nr_cache_slots || m->cache_busy[msg->want.cache_slot])
+	if (msg->want.cache_slot >= m->nr_cache_slots || m->cache_job[msg->want.cache_slot])
 		return "cache slot";
 	job = calloc(1, sizeof(*job));
 	if (!job) {
@@ -86,8 +86,22 @@ static const char *on_want(struct broker *b, const struct link_msg *msg)
 	job->prefetch = msg->want.prefetch;
 	job->to = m->cache + msg->want.cache_slot * m->cache_slot_bytes;
 	job->room = m->cache_slot_bytes;
-	m->cache_busy[job->cache_slot] = true;
+	m->cache_job[job->cache_slot] = job;
 	fill_add(m->fill, job);
+	return NULL;
+}
+
+/* The answer to what it was urged for may be on its way already. */
+static const char *on_urge(struct broker *b, const struct link_msg *msg)
+{
+	struct machine *m = &b->m;
+	struct fill_job *job;
+
+	if (msg->want.cache_slot >= m->nr_cache_slots)
+		return "cache slot";
+	job = m->cache_job[msg->want.cache_slot];
+	if (job && job->slot == msg->slot && job->unit == msg->want.unit)
+		fill_urge(m->fill, job);
 	return NULL;
 }
 
@@ -165,6 +179,8 @@ static const char *handle(struct broker *b, const struct link_msg *msg)
 		return NULL;
 	case LINK_WANT:
 		return on_want(b, msg);
+	case LINK_URGE:
+		return on_urge(b, msg);
 	case LINK_IOERR:
 		return on_ioerr(b, msg);
 	case LINK_CLIENT_FAILED:
@@ -221,7 +237,7 @@ void devlink_filled(struct watch *w, uint32_t events)
 		msg.unit.cache_slot = job->cache_slot;
 		msg.unit.code = job->code;
 		msg.unit.zero = job->zero;
-		b->m.cache_busy[job->cache_slot] = false;
+		b->m.cache_job[job->cache_slot] = NULL;
 		if (job->code < 0) {
 			uint64_t off = job->unit * job->source->unit_bytes, left = job->source->size_bytes - off;
 

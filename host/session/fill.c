@@ -22,7 +22,7 @@ struct fill {
 	struct queue demand, prefetch, done;
 	bool stop;
 	int fd;
-	unsigned int nr_threads;
+	unsigned int nr_threads, nr_ahead;	/* threads, and those that read ahead now */
 	pthread_t threads[FILL_THREADS_MAX];
 };
 
@@ -44,6 +44,20 @@ static struct fill_job *pop(struct queue *q)
 	return j;
 }
 
+/* Return: was @j there? */
+static bool take_out(struct queue *q, const struct fill_job *j)
+{
+	for (struct fill_job **p = &q->first; *p; p = &(*p)->next) {
+		if (*p != j)
+			continue;
+		*p = j->next;
+		if (!*p)
+			q->last = p;
+		return true;
+	}
+	return false;
+}
+
 static void run_job(struct fill_job *j)
 {
 	struct source *s = j->source;
@@ -59,16 +73,29 @@ static void run_job(struct fill_job *j)
 		memset(j->to + n, 0, (s->unit_bytes < j->room ? s->unit_bytes : j->room) - n);
 }
 
+/* The job for this thread; *@ret_ahead: does it count among those that read ahead? */
+static struct fill_job *next_job(struct fill *f, bool *ret_ahead)
+{
+	struct fill_job *j = pop(&f->demand);
+
+	*ret_ahead = false;
+	if (!j && f->nr_ahead + 1 < f->nr_threads) {
+		j = pop(&f->prefetch);
+		*ret_ahead = j;
+	}
+	f->nr_ahead += *ret_ahead;
+	return j;
+}
+
 static void *worker(void *arg)
 {
 	struct fill *f = arg;
+	bool ahead;
 
 	(void)pthread_mutex_lock(&f->lock);
 	while (!f->stop) {
-		struct fill_job *j = pop(&f->demand);
+		struct fill_job *j = next_job(f, &ahead);
 
-		if (!j)
-			j = pop(&f->prefetch);
 		if (!j) {
 			(void)pthread_cond_wait(&f->more, &f->lock);
 			continue;
@@ -76,6 +103,7 @@ static void *worker(void *arg)
 		(void)pthread_mutex_unlock(&f->lock);
 		run_job(j);
 		(void)pthread_mutex_lock(&f->lock);
+		f->nr_ahead -= ahead;
 		push(&f->done, j);
 		(void)eventfd_write(f->fd, 1);
 	}
@@ -98,6 +126,7 @@ int fill_new(unsigned int nr_threads, struct fill **ret, struct err *err)
 	}
 	(void)pthread_mutex_init(&f->lock, NULL);
 	(void)pthread_cond_init(&f->more, NULL);
+	(void)pthread_mutex_lock(&f->lock);	/* threads see how many there are when all are there */
 	(void)sigfillset(&all);
 	(void)sigdelset(&all, SIGSYS);	/* so that a forbidden call is told (host/confine) */
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -107,6 +136,7 @@ int fill_new(unsigned int nr_threads, struct fill **ret, struct err *err)
 			f->nr_threads++;
 	}
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	(void)pthread_mutex_unlock(&f->lock);
 	if (r < 0) {
 		fill_free(f, NULL);
 		return err_set(err, r, "threads");
@@ -120,6 +150,16 @@ void fill_add(struct fill *f, struct fill_job *job)
 	(void)pthread_mutex_lock(&f->lock);
 	push(job->prefetch ? &f->prefetch : &f->demand, job);
 	(void)pthread_cond_signal(&f->more);
+	(void)pthread_mutex_unlock(&f->lock);
+}
+
+void fill_urge(struct fill *f, struct fill_job *job)
+{
+	(void)pthread_mutex_lock(&f->lock);
+	if (take_out(&f->prefetch, job)) {
+		push(&f->demand, job);
+		(void)pthread_cond_signal(&f->more);
+	}
 	(void)pthread_mutex_unlock(&f->lock);
 }
 

@@ -2,7 +2,10 @@
 #ifndef HOST_SESSION_FILL_H
 #define HOST_SESSION_FILL_H
 
-/* Threads that bring units of sources into the cache: what a guest waits for goes before what it may want. */
+/*
+ * Threads that bring units of sources into the cache. What a guest waits for never stands behind what it may want: it goes
+ * first, and one of the threads takes nothing else.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,11 +30,14 @@ struct fill_job {
 	struct fill_job *next;
 };
 
-/** fill_new() - with @nr_threads. Return: 0; negative errno. */
+/** fill_new() - with @nr_threads; all but one of them also read ahead. Return: 0; negative errno. */
 int fill_new(unsigned int nr_threads, struct fill **ret, struct err *err);
 
 /** fill_add() - @job is the caller's and must stay until fill_take() gives it back. */
 void fill_add(struct fill *f, struct fill_job *job);
+
+/** fill_urge() - somebody waits for @job now; it was added, and not taken yet. */
+void fill_urge(struct fill *f, struct fill_job *job);
 
 /** fill_fd() - readable when a job is done. */
 int fill_fd(const struct fill *f);

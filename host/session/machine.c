@@ -65,9 +65,9 @@ static int make_cache(struct machine *m, uint32_t unit_max, struct err *err)
 	if (m->nr_cache_slots < BROKER_CACHE_SLOTS_MIN)
 		m->nr_cache_slots = BROKER_CACHE_SLOTS_MIN;
 	bytes = (size_t)m->cache_slot_bytes * m->nr_cache_slots;
-	m->cache_busy = calloc(m->nr_cache_slots, sizeof(*m->cache_busy));
+	m->cache_job = calloc(m->nr_cache_slots, sizeof(*m->cache_job));
 	m->cache_fd = memfd_create("chunk-cache", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (!m->cache_busy || m->cache_fd < 0 || ftruncate(m->cache_fd, (off_t)bytes) < 0)
+	if (!m->cache_job || m->cache_fd < 0 || ftruncate(m->cache_fd, (off_t)bytes) < 0)
 		return err_set(err, -errno, "chunk cache");
 	m->cache = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, m->cache_fd, 0);
 	if (m->cache == MAP_FAILED) {
@@ -407,7 +407,7 @@ void machine_stop(struct broker *b)
 		free(o);
 	}
 	console_free(m->dev_err);
-	free(m->cache_busy);
+	free(m->cache_job);
 	if (m->cache)
 		(void)munmap(m->cache, (size_t)m->cache_slot_bytes * m->nr_cache_slots);
 	for (size_t i = 0; i < 4; i++) {

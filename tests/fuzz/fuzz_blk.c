@@ -31,6 +31,15 @@ static void want(void *arg, uint32_t disk, uint64_t unit, uint32_t slot, bool pr
 	uplink_send(arg, &m);
 }
 
+static void urge(void *arg, uint32_t disk, uint64_t unit, uint32_t slot)
+{
+	struct link_msg m = { .type = LINK_URGE, .slot = disk };
+
+	m.want.unit = unit;
+	m.want.cache_slot = slot;
+	uplink_send(arg, &m);
+}
+
 static void answer(struct blk *b, int link, uint8_t how)
 {
 	struct link_msg m, u;
@@ -54,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct vu_ram all = { .base = ram, .size_bytes = RAM };
 	struct vu_region region = { .size_bytes = RAM, .uva = UVA };
 	struct link_msg disk = { .type = LINK_DISK, .disk = { .size_bytes = 20 * UNIT + 300, .unit_bytes = UNIT } };
-	struct cache cache = { .want = want };
+	struct cache cache = { .want = want, .urge = urge };
 	struct uplink up;
 	struct blk_shared sh = { &loop, &up, &pool, &cache };
 	struct vu_queue *k;

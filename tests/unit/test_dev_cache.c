@@ -22,7 +22,7 @@ static struct {
 	uint32_t disk;
 	uint64_t unit;
 } wanted[SLOTS];
-static unsigned int nr_wants, nr_out;
+static unsigned int nr_wants, nr_out, nr_urged;
 
 static struct one {
 	struct cache_waiter w;
@@ -45,6 +45,15 @@ static void on_want(void *arg, uint32_t disk, uint64_t unit, uint32_t slot, bool
 	wanted[slot].unit = unit;
 	nr_wants++;
 	nr_out++;
+}
+
+static void on_urge(void *arg, uint32_t disk, uint64_t unit, uint32_t slot)
+{
+	(void)arg;
+	assert_true(slot < SLOTS && wanted[slot].out && wanted[slot].prefetch);
+	assert_true(wanted[slot].disk == disk && wanted[slot].unit == unit);
+	wanted[slot].prefetch = false;
+	nr_urged++;
 }
 
 /* as a request does: look, and wait if it is not there */
@@ -93,8 +102,9 @@ static int setup(void **state)
 	(void)state;
 	memset(wanted, 0, sizeof(wanted));
 	memset(one, 0, sizeof(one));
-	nr_wants = nr_out = 0;
+	nr_wants = nr_out = nr_urged = 0;
 	c.want = on_want;
+	c.urge = on_urge;
 	return cache_init(&c, memory, SLOTS, 16);
 }
 
@@ -177,12 +187,18 @@ static void test_prefetch_yields(void **state)
 	cache_prefetch(&c, 0, 2);	/* more than a quarter */
 	assert_int_equal(nr_wants, 1);
 	assert_true(wanted[slot_of(1)].prefetch);
-	start(&one[0], 0, 1);		/* joins it */
+	assert_int_equal(nr_urged, 0);
+	start(&one[0], 0, 1);		/* joins it, and says so once */
+	start(&one[1], 0, 1);
 	assert_int_equal(nr_wants, 1);
+	assert_int_equal(nr_urged, 1);
+	cache_prefetch(&c, 0, 2);	/* the first is none any more */
+	assert_int_equal(nr_wants, 2);
+	assert_int_equal(deliver(slot_of(2), 0), 0);
 	assert_int_equal(deliver(slot_of(1), 0), 0);
-	assert_true(one[0].got);
+	assert_true(one[0].got && one[1].got);
 	cache_prefetch(&c, 0, 1);
-	assert_int_equal(nr_wants, 1);
+	assert_int_equal(nr_wants, 2);
 }
 
 /* Far more readers than slots, answers in any order, some bad: everybody gets an answer, nothing is wanted twice at once. */

@@ -183,12 +183,24 @@ static uint32_t start_want(struct cache *c, uint32_t disk, uint64_t unit, bool p
 	return i;
 }
 
+/* What was to be there in time is waited for. */
+static void urge(struct cache *c, uint32_t i)
+{
+	struct cache_slot *s = &c->slot[i];
+
+	s->prefetch = false;
+	c->nr_prefetching--;
+	c->urge(c->arg, s->disk, s->unit, i);
+}
+
 void cache_want(struct cache *c, uint32_t disk, uint64_t unit, struct cache_waiter *w)
 {
 	uint32_t i = look_up(c, disk, unit);
 
 	if (i == CACHE_NONE)
 		i = start_want(c, disk, unit, false);
+	else if (c->slot[i].prefetch)
+		urge(c, i);
 	list_add(i == CACHE_NONE ? &c->starved : &c->slot[i].waiters, w);
 }
 

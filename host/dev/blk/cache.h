@@ -4,8 +4,8 @@
 
 /*
  * Which unit of which disk lies in which slot of the chunk cache. Bookkeeping alone: who wants a unit hands in a waiter,
- * the want callback sends WANT, cache_unit() takes the answer. All in the loop's thread, so a unit that cache_find() gave
- * stays where it is until the caller asks the cache for something else.
+ * the want callback sends WANT (urge: URGE, for a unit that was wanted ahead), cache_unit() takes the answer. All in the
+ * loop's thread, so a unit that cache_find() gave stays where it is until the caller asks the cache for something else.
  */
 
 #include <stdbool.h>
@@ -45,11 +45,12 @@ struct cache {
 	uint32_t nr_prefetching;
 	struct cache_list starved;	/* wait for any slot */
 	void (*want)(void *arg, uint32_t disk, uint64_t unit, uint32_t slot, bool prefetch);
+	void (*urge)(void *arg, uint32_t disk, uint64_t unit, uint32_t slot);
 	void *arg;
 };
 
 /**
- * cache_init() - @nr_slots slots of @slot_bytes at @base (borrowed); want and arg are set by the caller
+ * cache_init() - @nr_slots slots of @slot_bytes at @base (borrowed); want, urge and arg are set by the caller
  * Return: 0; -ENOMEM.
  */
 int cache_init(struct cache *c, const uint8_t *base, uint32_t nr_slots, uint64_t slot_bytes);
