@@ -2,8 +2,9 @@
 /*
  * Theory of operation. A slot holds one chunk: being loaded (by the reader that needs it or by a worker), or ready. A
  * reader that finds no slot loads the chunk itself, in its own thread; if a worker has begun with this chunk it waits
- * for that. Workers take chunks of the window [ahead, ahead_end), which sequential reading moves on and any other
- * reading empties. A load that fails leaves no slot, so that the reader meets the error itself.
+ * for that. Workers take chunks of the window [ahead, ahead_end), which sequential reading moves on. A reader of archives
+ * jumps to the end of each directory and comes back, so a jump changes nothing: only chunks in sequence elsewhere do. A load
+ * that fails leaves no slot, so that the reader meets the error itself.
  */
 #include "host/archive/stream.h"
 
@@ -12,11 +13,15 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 
-#define WORKERS 2
-#define AHEAD_CHUNKS 6
+#define WORKERS_MIN 2
+#define WORKERS_MAX 4
+#define AHEAD_CHUNKS 64			/* the window at most, */
+#define AHEAD_BYTES ((size_t)16 << 20)	/* and not much more than that */
+#define NONE (SIZE_MAX - 1)		/* no chunk, and no chunk follows it */
 #define WORKER_STACK ((size_t)512 << 10)
 
 struct slot {
@@ -35,12 +40,14 @@ struct stream {
 	struct slot lru;		/* head of the ring */
 	pthread_mutex_t lock;
 	pthread_cond_t loaded, work;
-	size_t last;			/* chunk read last, SIZE_MAX at first */
-	size_t bad;			/* chunk that failed last, SIZE_MAX if none: it is not tried again */
+	struct stream_stat stat;
+	size_t last, run;		/* chunk read last, and last in sequence; NONE at first */
+	size_t run_len;			/* chunks in sequence */
+	size_t bad;			/* chunk that failed last, NONE if none: it is not tried again */
 	int bad_code;
 	struct err bad_why;
 	size_t ahead, ahead_end;
-	pthread_t worker[WORKERS];
+	pthread_t worker[WORKERS_MAX];
 	unsigned int nr_workers;
 	bool stop, no_workers;
 };
@@ -88,6 +95,9 @@ static struct slot *slot_new(struct stream *st, size_t chunk, size_t len)
 	*s = (struct slot){ .chunk = chunk, .len = len, .users = 1, .data = (uint8_t *)(s + 1) };
 	st->slots[chunk] = s;
 	st->used += len;
+	if (st->used > st->stat.peak_bytes)
+		st->stat.peak_bytes = st->used;
+	st->stat.loads++;
 	return s;
 }
 
@@ -151,6 +161,8 @@ static void *work(void *arg)
 /* Without workers reading goes on as before, only slower. */
 static void start_workers(struct stream *st)
 {
+	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	const unsigned int nr = cpus <= WORKERS_MIN ? WORKERS_MIN : cpus >= WORKERS_MAX ? WORKERS_MAX : (unsigned int)cpus;
 	pthread_attr_t attr;
 	sigset_t all, old;
 
@@ -160,7 +172,7 @@ static void start_workers(struct stream *st)
 	(void)pthread_attr_setstacksize(&attr, WORKER_STACK);
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	while (st->nr_workers < WORKERS && pthread_create(&st->worker[st->nr_workers], &attr, work, st) == 0)
+	while (st->nr_workers < nr && pthread_create(&st->worker[st->nr_workers], &attr, work, st) == 0)
 		st->nr_workers++;
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	(void)pthread_attr_destroy(&attr);
@@ -169,19 +181,18 @@ static void start_workers(struct stream *st)
 /* Chunk @i is read now: what does that say of the next ones? */
 static void plan_ahead(struct stream *st, size_t i)
 {
-	const size_t last = st->last;
-	size_t end = i + 1, bytes = 0;
+	const size_t last = st->last, most = st->limit / 2 < AHEAD_BYTES ? st->limit / 2 : AHEAD_BYTES;
+	size_t end = i + 1, bytes = 0, nr;
 
-	if (i == last)
-		return;
 	st->last = i;
-	if (last == SIZE_MAX || i != last + 1) {
-		st->ahead = st->ahead_end = 0;
+	if (i == last || (i != last + 1 && i != st->run + 1))
 		return;
-	}
-	while (end < st->chunks->nr_chunks && end <= i + AHEAD_CHUNKS && bytes < st->limit / 2)
+	st->run_len = i == st->run + 1 ? st->run_len + 1 : 1;
+	st->run = i;
+	nr = 2 * st->run_len < AHEAD_CHUNKS ? 2 * st->run_len : AHEAD_CHUNKS;
+	while (end < st->chunks->nr_chunks && end <= i + nr && bytes < most)
 		bytes += chunks_len(st->chunks, end++);
-	if (st->ahead <= i)
+	if (st->ahead <= i || st->ahead > end)
 		st->ahead = i + 1;
 	st->ahead_end = end;
 	if (!st->no_workers)
@@ -285,6 +296,15 @@ static void stream_close(struct source *src)
 	free(st);
 }
 
+void stream_stat(struct source *s, struct stream_stat *ret)
+{
+	struct stream *st = (struct stream *)s;
+
+	(void)pthread_mutex_lock(&st->lock);
+	*ret = st->stat;
+	(void)pthread_mutex_unlock(&st->lock);
+}
+
 static const struct source_ops stream_ops = { .read_at = stream_read_at, .close = stream_close };
 
 int stream_open(struct chunks *c, size_t cache_bytes, struct source **ret, struct err *err)
@@ -301,7 +321,7 @@ int stream_open(struct chunks *c, size_t cache_bytes, struct source **ret, struc
 	st->src = (struct source){ .ops = &stream_ops, .size_bytes = c->size_bytes, .unit_bytes = 1u << 20, .raw_fd = -1 };
 	st->chunks = c;
 	st->limit = cache_bytes;
-	st->last = st->bad = SIZE_MAX;
+	st->last = st->run = st->bad = NONE;
 	st->lru.prev = st->lru.next = &st->lru;
 	(void)pthread_mutex_init(&st->lock, NULL);
 	(void)pthread_cond_init(&st->loaded, NULL);

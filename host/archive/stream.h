@@ -14,10 +14,19 @@
  * stream_open() - @c as a source
  * @c:           taken over, also on failure
  * @cache_bytes: decoded chunks kept at most; a chunk that is being read is kept in any case
- * Once a chunk follows the one read before, two threads decode those that come next. No read waits for them but for the
- * very chunk it needs. A chunk that is missing or damaged fails the reads that touch it, by name.
+ * Once a chunk follows the one read before, threads decode those that come next, the more of them the longer it goes on
+ * like that; reading elsewhere in between does not end it. No read waits for them but for the very chunk it needs. A
+ * chunk that is missing or damaged fails the reads that touch it, by name.
  * Return: 0; -ENOMEM.
  */
 int stream_open(struct chunks *c, size_t cache_bytes, struct source **ret, struct err *err);
+
+struct stream_stat {
+	uint64_t loads;		/* chunks read and decoded */
+	size_t peak_bytes;	/* decoded chunks held at most */
+};
+
+/** stream_stat() - of a source that stream_open() made, so far. */
+void stream_stat(struct source *s, struct stream_stat *ret);
 
 #endif

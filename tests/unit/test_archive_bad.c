@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Damaged and hostile archives and catalogs, and the stream over chunks. */
+/* Damaged and hostile archives and catalogs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,6 @@
 #include <string.h>
 #include <cmocka.h>
 #include <errno.h>
-#include <pthread.h>
 #include <sys/stat.h>
 
 #include "common/buf.h"
@@ -18,7 +17,6 @@
 #include "common/pxar/encode.h"
 #include "host/archive/access.h"
 #include "host/archive/catalog.h"
-#include "host/archive/stream.h"
 #include "host/archive/tree.h"
 #include "tests/lib/mem_source.h"
 
@@ -392,132 +390,6 @@ static void test_catalog_times(void **state)
 	}
 }
 
-/* Chunks of ten bytes, chunk i full of i; loads are counted, and those behind a gate wait. */
-#define NR_CHUNKS 200
-
-struct fake_chunks {
-	struct chunks c;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	unsigned int loads[NR_CHUNKS], waiting;
-	size_t gate_from, gate_to, bad;
-};
-
-static size_t fake_find(struct chunks *c, uint64_t off)
-{
-	(void)c;
-	return (size_t)(off / 10);
-}
-
-static uint64_t fake_start(struct chunks *c, size_t i)
-{
-	(void)c;
-	return i * 10;
-}
-
-static int fake_load(struct chunks *c, size_t i, void *p, struct err *err)
-{
-	struct fake_chunks *f = (struct fake_chunks *)c;
-
-	(void)pthread_mutex_lock(&f->lock);
-	f->loads[i]++;
-	f->waiting++;
-	(void)pthread_cond_broadcast(&f->changed);
-	while (i >= f->gate_from && i < f->gate_to)
-		(void)pthread_cond_wait(&f->changed, &f->lock);
-	f->waiting--;
-	(void)pthread_mutex_unlock(&f->lock);
-	memset(p, (int)i, 10);
-	return i == f->bad ? err_text(err, -EIO, "chunk %zu is missing", i) : 0;
-}
-
-static void fake_close(struct chunks *c)
-{
-	(void)c;
-}
-
-static struct source *fake_stream(struct fake_chunks *f, size_t cache)
-{
-	static const struct chunks_ops ops = { .find = fake_find, .start = fake_start, .load = fake_load, .close = fake_close };
-	struct source *s;
-
-	*f = (struct fake_chunks){ .c = { &ops, 10 * NR_CHUNKS, NR_CHUNKS }, .bad = SIZE_MAX };
-	(void)pthread_mutex_init(&f->lock, NULL);
-	(void)pthread_cond_init(&f->changed, NULL);
-	assert_int_equal(stream_open(&f->c, cache, &s, NULL), 0);
-	return s;
-}
-
-static uint8_t byte_at(struct source *s, uint64_t off)
-{
-	uint8_t b = 0xff;
-
-	assert_int_equal(source_read_at(s, &b, 1, off, NULL), 0);
-	return b;
-}
-
-static void test_stream_cache(void **state)
-{
-	uint8_t all[10 * NR_CHUNKS];
-	struct fake_chunks f;
-	struct err err = ERR_INIT;
-	struct source *s = fake_stream(&f, 30);
-
-	(void)state;
-	/* Not in a row: nothing is read ahead; three chunks are kept. */
-	assert_int_equal(byte_at(s, 55), 5);
-	assert_int_equal(byte_at(s, 5), 0);
-	assert_int_equal(byte_at(s, 155), 15);
-	assert_int_equal(byte_at(s, 51), 5);
-	assert_true(f.loads[5] == 1 && f.loads[0] == 1 && f.loads[1] == 0);
-	assert_int_equal(byte_at(s, 205), 20);	/* now 0 goes, the one not used for the longest time */
-	assert_int_equal(byte_at(s, 52), 5);
-	assert_int_equal(f.loads[5], 1);
-	assert_int_equal(byte_at(s, 1), 0);
-	assert_int_equal(f.loads[0], 2);
-	/* across chunks, up to the end */
-	assert_int_equal(source_read_at(s, all, sizeof(all), 0, &err), 0);
-	for (size_t i = 0; i < sizeof(all); i++)
-		assert_int_equal(all[i], i / 10);
-	assert_int_equal(source_read_at(s, all, 2, 10 * NR_CHUNKS - 1, &err), -ERANGE);
-	source_close(s);
-	/* A bad chunk fails what touches it, by name, and nothing else. */
-	s = fake_stream(&f, 1000);
-	f.bad = 7;
-	assert_int_equal(source_read_at(s, all, 70, 0, &err), 0);
-	assert_int_equal(source_read_at(s, all, 71, 0, &err), -EIO);
-	assert_string_equal(err.text, "chunk 7 is missing");
-	assert_int_equal(byte_at(s, 80), 8);
-	source_close(s);
-}
-
-/* While all read-ahead hangs, a read elsewhere comes through. */
-static void test_stream_ahead(void **state)
-{
-	struct fake_chunks f;
-	struct source *s = fake_stream(&f, 1000);
-
-	(void)state;
-	f.gate_from = 12;
-	f.gate_to = 100;
-	assert_int_equal(byte_at(s, 100), 10);
-	assert_int_equal(byte_at(s, 110), 11);
-	(void)pthread_mutex_lock(&f.lock);
-	while (f.waiting < 2)
-		(void)pthread_cond_wait(&f.changed, &f.lock);
-	(void)pthread_mutex_unlock(&f.lock);
-	assert_true(f.loads[12] == 1 && f.loads[13] == 1);
-	assert_int_equal(byte_at(s, 1500), 150);
-	assert_int_equal(byte_at(s, 115), 11);
-	(void)pthread_mutex_lock(&f.lock);
-	f.gate_to = 0;
-	(void)pthread_cond_broadcast(&f.changed);
-	(void)pthread_mutex_unlock(&f.lock);
-	assert_int_equal(byte_at(s, 125), 12);
-	assert_int_equal(f.loads[12], 1);
-	source_close(s);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -528,8 +400,6 @@ int main(void)
 		cmocka_unit_test(test_bad_links),
 		cmocka_unit_test(test_catalog),
 		cmocka_unit_test(test_catalog_times),
-		cmocka_unit_test(test_stream_cache),
-		cmocka_unit_test(test_stream_ahead),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
