@@ -36,12 +36,13 @@ host_src := $(filter-out host/cli/main.c,$(wildcard host/*.c host/*/*.c host/*/*
 agent_src := $(filter-out agent/main.c,$(wildcard agent/*.c))
 unit := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 fuzz := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+bench := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 tap := $(wildcard tests/functional/*.t)
 tap_long := $(wildcard tests/functional/long/*.t)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 aobj = $(patsubst %.c,$(TOP)/agent-obj/%.o,$(1))
-objs := $(call obj,$(common_src) $(host_src) $(agent_src) host/cli/main.c $(wildcard tests/unit/*.c tests/fuzz/*.c tests/lib/*.c)) \
+objs := $(call obj,$(common_src) $(host_src) $(agent_src) host/cli/main.c $(wildcard tests/unit/*.c tests/fuzz/*.c tests/bench/*.c tests/lib/*.c)) \
 	$(call aobj,$(common_src) $(agent_src) agent/main.c)
 fuzz_objs = $(call fobj,$(common_src) $(host_src) $(agent_src) $(wildcard tests/fuzz/fuzz_*.c))
 
@@ -113,6 +114,10 @@ $(BUILD)/fuzz/replay_agent_%: $(BUILD)/obj/tests/fuzz/fuzz_agent_%.o $(BUILD)/ob
 	@mkdir -p $(@D)
 	$(CC) $(HOST_LDFLAGS) $^ -o $@ $(AGENT_LIBS) $(HOST_LIBS)
 
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libhost.a $(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(CC) $(HOST_LDFLAGS) $^ -o $@ $(HOST_LIBS)
+
 # clang's own objects: with the fuzzer's counters in them
 FUZZ_CFLAGS = $(BASE) -DPLUCK_PREFIX='"$(PREFIX)"' $(call pkg,--cflags) -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 fobj = $(patsubst %.c,$(TOP)/fuzz/obj/%.o,$(1))
@@ -168,7 +173,7 @@ lint:
 ## bench: compare with peers on the same work in one run
 bench:
 	scripts/deps.sh --install build run test bench
-	$(MAKE) -j$(J) all
+	$(MAKE) -j$(J) all $(addprefix $(BUILD)/bench/,$(bench))
 	tests/bench/run.sh $(BUILD)
 
 ## fuzz: run every fuzz target for T seconds (60) with libFuzzer
