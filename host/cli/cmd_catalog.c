@@ -141,6 +141,8 @@ static int dump(struct target *t, struct dump *d, struct err *err)
 	int r = target_open(t, err);
 
 	if (r == 0)
+		r = target_confine(t, err);
+	if (r == 0)
 		r = snapshot_open_archive(t->snapshot, CATALOG_NAME, &c, err);
 	if (r == 0)
 		r = stream_open(c, CATALOG_CACHE, &src, err);

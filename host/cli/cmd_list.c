@@ -162,7 +162,10 @@ static int list_in_archive(const struct target *t, struct listing *l, const stru
 {
 	size_t len;
 	const char *inner = target_inner(p, &len);
+	int r = target_confine(t, err);
 
+	if (r < 0)
+		return r;
 	return archive_list(t->snapshot, p->archive, inner, len, l->recursive, l->format == CLI_TEXT, on_entry, l, err);
 }
 

@@ -13,6 +13,7 @@
 #include "host/cli/archive.h"
 #include "host/cli/cli.h"
 #include "host/cli/entry_out.h"
+#include "host/confine/confine.h"
 #include "host/restore/restore.h"
 
 #define META_SUFFIX ".mpxar"
@@ -67,8 +68,10 @@ static int list(struct pxar *p, struct err *err)
 {
 	const char *inner = p->args->nr_pos > 2 ? p->args->pos[2] : "";
 	struct archive_file f;
-	int r = open_archive(p, &f, err);
+	int r = confine_command(-1, err);
 
+	if (r == 0)
+		r = open_archive(p, &f, err);
 	if (r < 0)
 		return r;
 	r = archive_list_file(&f, inner, strlen(inner), true, on_entry, p, err);
@@ -99,7 +102,7 @@ static void on_damage(void *arg, const char *path, size_t path_len, int code, co
 	cli_note(&p->notes, path, path_len, "%s", what);
 }
 
-static int restore(struct pxar *p, const char *where, struct err *err)
+static int restore(struct pxar *p, int dir, struct err *err)
 {
 	const struct restore_sink sink = { .note = on_note, .arg = p };
 	struct restore_options o = { .devices = args_flag(p->args, "devices"),
@@ -108,14 +111,8 @@ static int restore(struct pxar *p, const char *where, struct err *err)
 				     .abort = cli_signals_defer(-1) };
 	struct restore_report rep = { 0 };
 	struct restore_target *to = NULL;
-	CLEANUP_CLOSE int dir = -1;
 	int r;
 
-	if (mkdir(where, 0700) < 0 && errno != EEXIST)
-		return err_set(err, -errno, "create the target directory");
-	dir = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return err_set(err, -errno, "open the target directory");
 	r = restore_dir_new(dir, &to, err);
 	if (r == 0)
 		r = restore_stream(to, &o, PXAR_DEC_EXT, read_stream, p, &sink, &rep, err);
@@ -130,15 +127,24 @@ static int restore(struct pxar *p, const char *where, struct err *err)
 static int extract(struct pxar *p, struct err *err)
 {
 	const char *where = p->args->nr_pos > 2 ? p->args->pos[2] : ".", *inner = args_text(p->args, "path");
+	CLEANUP_CLOSE int dir = -1;
 	struct archive_file f;
-	int r = open_archive(p, &f, err);
+	int r;
 
+	if (mkdir(where, 0700) < 0 && errno != EEXIST)
+		return err_set(err, -errno, "create the target directory");
+	dir = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return err_set(err, -errno, "open the target directory");
+	r = confine_command(dir, err);
+	if (r == 0)
+		r = open_archive(p, &f, err);
 	if (r < 0)
 		return r;
 	inner = inner ? inner : "";
 	r = archive_stream_of(&f, inner, strlen(inner), ARCHIVE_RESTORE, on_damage, p, &p->stream, err);
 	if (r == 0)
-		r = restore(p, where, err);
+		r = restore(p, dir, err);
 	archive_stream_close(p->stream);
 	return r;
 }

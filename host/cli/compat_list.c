@@ -165,6 +165,9 @@ static int list_archive(const struct target *t, struct listing *l, const struct 
 		return archive_failed(t, path, -ENOENT, err);
 	l->dirs_only = true;
 	l->cut_times = !has_catalog(t);
+	r = target_confine(t, err);
+	if (r < 0)
+		return r;
 	r = archive_list(t->snapshot, p->archive, inner, len, false, true, on_entry, l, err);
 	return r == -ENOENT || r == -ENOTDIR ? archive_failed(t, path, r, err) : r;
 }

@@ -575,7 +575,8 @@ int target_stat(const struct target *t, const struct target_path *p, json_t **re
 
 	if (p->archive) {
 		inner = target_inner(p, &len);
-		return archive_stat(t->snapshot, p->archive, inner, len, ret, err);
+		r = target_confine(t, err);
+		return r < 0 ? r : archive_stat(t->snapshot, p->archive, inner, len, ret, err);
 	}
 	r = target_connect(t, &c, NULL, err);
 	if (r == 0)
