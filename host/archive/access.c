@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -12,8 +13,10 @@
 #include "common/pxar/dec_items.h"
 #include "common/pxar/siphash.h"
 #include "host/archive/items.h"
+#include "host/archive/scan.h"
 
 #define ROW 24			/* of a goodbye table */
+#define ROOT_ENTRY_MIN (PXAR_HEADER_SIZE + 32)
 #define TREE_STACK 64		/* more than the height of any table */
 
 struct access {
@@ -22,6 +25,7 @@ struct access {
 	bool split;
 	uint64_t root_entry;
 	uint64_t size;
+	uint64_t scanned;	/* items, for want of a table */
 };
 
 /* A goodbye table in the order of the archive's search tree. */
@@ -225,7 +229,7 @@ static int read_member(struct access *a, uint64_t pos, uint64_t end, bool root, 
 	m->entry = (struct pxar_entry){ .name = m->name, .pos = pos };
 	m->name[0] = m->target[0] = 0;
 	m->end = end;
-	m->data_checked = m->partial = false;
+	m->data_checked = m->partial = m->cut = false;
 	dec_attrs_reset(&m->attrs);
 	if (!root)
 		r = read_name(a, pos, end, m, &next, err);
@@ -279,9 +283,33 @@ void access_free(struct access *a)
 	free(a);
 }
 
+/* Did @r come from what cannot be read, and not from what was read? */
+static bool is_lost(const struct access *a, int r)
+{
+	return (r == -EIO || r == -EBADMSG) && a->items.lost;
+}
+
+/* A root of which nothing is known but that it is there. */
+static void make_root(const struct access *a, struct access_member *ret)
+{
+	dec_attrs_reset(&ret->attrs);
+	ret->name[0] = 0;
+	ret->entry = (struct pxar_entry){ .name = ret->name, .kind = PXAR_KIND_DIR, .mode = S_IFDIR | 0700,
+					  .pos = a->root_entry };
+	ret->entry_pos = a->root_entry;
+	ret->body = a->root_entry + ROOT_ENTRY_MIN;
+	ret->end = a->size;
+	ret->partial = true;
+	ret->cut = false;
+}
+
 int access_root(struct access *a, struct access_member *ret, struct err *err)
 {
-	return read_member(a, a->root_entry, a->size, true, ret, err);
+	int r = read_member(a, a->root_entry, a->size, true, ret, err);
+
+	if (r < 0 && !ret->partial && is_lost(a, r))
+		make_root(a, ret);
+	return r;
 }
 
 static uint64_t row_u64(const uint8_t *p)
@@ -333,13 +361,17 @@ static int table_load(struct access *a, const struct access_member *m, struct ta
 
 	if (m->entry.kind != PXAR_KIND_DIR)
 		return err_text(err, -ENOTDIR, "not a directory");
+	if (m->cut)
+		return err_text(err, -EIO, "the table of its members is lost");
 	r = read_tail(a, m, t, err);
 	if (r < 0 || !t->nr)
 		return r;
 	t->rows = malloc(t->nr * ROW);
 	if (!t->rows)
 		return err_set(err, -ENOMEM, "directory of the archive");
-	return source_read_at(a->items.src, t->rows, t->nr * ROW, t->goodbye + PXAR_HEADER_SIZE, err);
+	r = source_read_at(a->items.src, t->rows, t->nr * ROW, t->goodbye + PXAR_HEADER_SIZE, err);
+	a->items.lost = r < 0;
+	return r;
 }
 
 /* Row @i. Return: 0; -ENOENT if its member was never written; -EBADMSG. */
@@ -361,6 +393,7 @@ int access_open(struct source *meta, struct source *payload, struct access **ret
 	CLEANUP(access_freep) struct access *a = calloc(1, sizeof(*a));
 	CLEANUP(access_member_freep) struct access_member *m = access_member_new();
 	struct table t = { 0 };
+	bool start_lost, root_lost;
 	int r;
 
 	if (!a || !m || items_init(&a->items, meta) < 0)
@@ -368,10 +401,17 @@ int access_open(struct source *meta, struct source *payload, struct access **ret
 	a->payload = payload;
 	a->size = meta->size_bytes;
 	r = read_start(a, err);
-	if (r == 0)
+	start_lost = is_lost(a, r);
+	if (start_lost)
+		a->split = payload;
+	if (r == 0 || start_lost)
 		r = access_root(a, m, err);
-	if (r == 0)
+	root_lost = r < 0 && m->partial;
+	if (r == 0 || root_lost)
 		r = read_tail(a, m, &t, err);
+	/* One of both ends leads to the rest. */
+	if (is_lost(a, r) && !root_lost)
+		r = 0;
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(a);
@@ -385,14 +425,29 @@ static int by_pos(const void *x, const void *y)
 	return a->pos < b->pos ? -1 : a->pos > b->pos;
 }
 
+/* @r: what table_load() said of it. Can the directory be read forwards instead? */
+static bool has_no_table(const struct access *a, const struct access_member *m, int r)
+{
+	return r != -ENOTDIR && !m->partial && (m->cut || is_lost(a, r));
+}
+
 int access_dir_open(struct access *a, const struct access_member *m, struct access_dir *ret, struct err *err)
 {
 	CLEANUP(table_free) struct table t = { 0 };
 	struct access_dir d = { 0 };
-	int r = table_load(a, m, &t, err);
+	struct err why = ERR_INIT;
+	int r = table_load(a, m, &t, &why);
 
+	if (has_no_table(a, m, r)) {
+		const int lost = r;
+
+		r = scan_members(&a->items, m->body, m->end, &a->scanned, ret);
+		ret->lost = lost;
+		ret->lost_why = why;
+		return r < 0 ? err_set(err, r, "directory of the archive") : 0;
+	}
 	if (r < 0)
-		return r;
+		return err_text(err, r, "%s", why.text);
 	d.goodbye = t.goodbye;
 	d.ref = malloc((t.nr ? t.nr : 1) * sizeof(*d.ref));
 	if (!d.ref)
@@ -428,6 +483,8 @@ static uint64_t range_end(const struct access_ref *ref, uint64_t limit)
 /* Do its items fill the range of the member? (A directory's end is checked when it is opened.) */
 static bool fills(const struct access *a, const struct access_member *m)
 {
+	if (m->cut)
+		return true;
 	switch (m->entry.kind) {
 	case PXAR_KIND_DIR:
 		return true;
@@ -439,11 +496,12 @@ static bool fills(const struct access *a, const struct access_member *m)
 }
 
 /* Reads a member and checks that its range is its own. */
-static int read_ref(struct access *a, const struct access_ref *ref, uint64_t limit, struct access_member *ret,
+static int read_ref(struct access *a, const struct access_ref *ref, uint64_t limit, bool cut, struct access_member *ret,
 		    struct err *err)
 {
 	int r = read_member(a, ref->pos, range_end(ref, limit), false, ret, err);
 
+	ret->cut = cut;
 	if (r < 0)
 		return r;
 	if (ref->size > limit - ref->pos && !(a->split && ret->entry.kind == PXAR_KIND_FILE))
@@ -456,7 +514,9 @@ static int read_ref(struct access *a, const struct access_ref *ref, uint64_t lim
 int access_dir_member(struct access *a, const struct access_dir *d, size_t i, struct access_member *ret,
 		      struct err *err)
 {
-	return read_ref(a, &d->ref[i], i + 1 < d->nr ? d->ref[i + 1].pos : d->goodbye, ret, err);
+	const bool last = i + 1 == d->nr;
+
+	return read_ref(a, &d->ref[i], last ? d->goodbye : d->ref[i + 1].pos, last && d->cut, ret, err);
 }
 
 static bool name_is(const struct access_member *m, const char *name, size_t len)
@@ -477,7 +537,7 @@ static int try_row(struct access *a, const struct table *t, size_t i, const char
 	r = read_name(a, ref.pos, range_end(&ref, t->goodbye), ret, &next, err);
 	if (r < 0 || !name_is(ret, name, len))
 		return r;
-	r = read_ref(a, &ref, t->goodbye, ret, err);
+	r = read_ref(a, &ref, t->goodbye, false, ret, err);
 	return r < 0 ? r : 1;
 }
 
@@ -510,15 +570,33 @@ static int table_find(struct access *a, const struct table *t, const char *name,
 	return -ENOENT;
 }
 
+/* The same without a table: what is not found may be in what is lost. */
+static int scan_find(struct access *a, const char *name, size_t len, struct access_member *m, struct err *err)
+{
+	CLEANUP(access_dir_close) struct access_dir d = { 0 };
+	uint64_t next;
+	int r = access_dir_open(a, m, &d, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < d.nr; i++)
+		if (read_name(a, d.ref[i].pos, range_end(&d.ref[i], d.goodbye), m, &next, NULL) == 0 && name_is(m, name, len))
+			return access_dir_member(a, &d, i, m, err);
+	return err_text(err, d.lost, "%s", d.lost_why.text);
+}
+
 /* One step down from the directory in @m. */
 static int find_in(struct access *a, const char *name, size_t len, struct access_member *m, struct err *err)
 {
 	CLEANUP(table_free) struct table t = { 0 };
+	struct err why = ERR_INIT;
 	char q[300];
-	int r = table_load(a, m, &t, err);
+	int r = table_load(a, m, &t, &why);
 
+	if (has_no_table(a, m, r))
+		return scan_find(a, name, len, m, err);
 	if (r < 0)
-		return r;
+		return err_text(err, r, "%s", why.text);
 	r = table_find(a, &t, name, len, m, err);
 	return r == -ENOENT ? err_text(err, r, "no '%s' in this directory", log_quote(name, len, q, sizeof(q))) : r;
 }
@@ -530,14 +608,13 @@ int access_find(struct access *a, const char *path, size_t len, struct access_me
 	char q[300];
 	int r = access_root(a, ret, err);
 
-	while (r == 0 && path_next(&p, &left, &name, &n)) {
+	/* A directory that is not whole can be passed through. */
+	while ((r == 0 || ret->partial) && path_next(&p, &left, &name, &n)) {
 		if (n == 1 && *name == '.')
 			continue;
 		if (n == 2 && !memcmp(name, "..", 2))
 			return err_text(err, -EINVAL, "'..' is not possible in a path");
 		r = find_in(a, name, n, ret, err);
-		if (r < 0 && ret->partial && left)
-			r = 0;
 	}
 	return r < 0 ? err_ctx(err, r, "'%s'", log_quote(path, len, q, sizeof(q))) : 0;
 }

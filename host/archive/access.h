@@ -7,6 +7,9 @@
  * their goodbye tables. Every position comes from the archive and is checked: items lie within the range of their member,
  * members within that of their directory and behind its entry, so no chain of positions can lead back. No recursion. Not
  * thread safe.
+ *
+ * What is malformed is refused. What cannot be read (a lost chunk) costs no more than it must: without the beginning the
+ * tables still lead to everything behind it, and without its table a directory is read forwards.
  */
 
 #include <stdbool.h>
@@ -30,7 +33,9 @@ struct access_member {
 	uint64_t body;		/* behind its last item but members and GOODBYE; a file's data in a unified archive */
 	uint64_t end;		/* of its range */
 	bool data_checked;
-	bool partial;		/* after a failure: a directory whose metadata is not whole; it can be opened nevertheless */
+	bool cut;		/* of a directory without a table: where it ends is not known */
+	bool partial;		/* after a failure: a directory whose metadata is not whole, or the root, of which nothing may be
+				 * known; it can be opened nevertheless */
 	struct dec_attrs attrs;
 	char name[PXAR_NAME_MAX + 1];
 	char target[PXAR_TARGET_MAX + 1];
@@ -50,12 +55,15 @@ struct access_ref {
 struct access_dir {
 	struct access_ref *ref;
 	size_t nr;
+	int lost;		/* why its table cannot be read, 0: it can. Then the members are those that its items tell of, up to */
+	struct err lost_why;	/* the end or to what cannot be read */
+	bool cut;		/* the latter: the last one may not be whole */
 	size_t nr_unreadable;	/* members that the writer could not read and only left a trace of */
 	uint64_t goodbye;	/* its position: members end here */
 };
 
 /**
- * access_open() - check the beginning and the root directory
+ * access_open() - check the beginning and the root directory, as far as they can be read
  * @meta:    the unified archive or the metadata stream, borrowed
  * @payload: NULL if there is none (contents of files in split archives are then -ENODATA), borrowed
  * Return: 0; -EBADMSG; what reading gives; -ENOMEM.

@@ -44,12 +44,14 @@ int items_bytes(struct items *s, uint64_t pos, size_t n, struct cur *ret, struct
 	int r = 0;
 
 	assert(n <= WINDOW);
+	s->lost = false;
 	if (n > left)
 		return items_bad(err, pos, "ends early");
 	if (pos < s->at || pos - s->at > s->len || n > s->len - (size_t)(pos - s->at)) {
 		/* What follows may be unreadable, which is no matter of these bytes. */
 		if (wide <= n || fill(s, pos, wide, NULL) < 0)
 			r = fill(s, pos, n, err);
+		s->lost = r < 0;
 		if (r < 0)
 			return r;
 	}

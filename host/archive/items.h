@@ -4,6 +4,7 @@
 
 /* Items of a pxar stream by position, through a small window. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,7 @@ struct items {
 	uint8_t *window;
 	uint64_t at;		/* of the window's first byte */
 	size_t len;
+	bool lost;		/* what was asked for last could not be read: it is not known to be malformed */
 };
 
 struct item {

@@ -138,7 +138,9 @@ static int push_dir(struct tree *t, struct err *err)
 	}
 	if (is_fatal(r))
 		return err_text(err, r, "%s", why.text);
-	if (r == 0 && l.dir.nr_unreadable)
+	if (r == 0 && l.dir.lost)
+		r = err_text(&why, l.dir.lost, "%s", l.dir.lost_why.text);
+	else if (r == 0 && l.dir.nr_unreadable)
 		r = err_text(&why, -EIO, "%zu members are not in the backup: its writer could not read them",
 			     l.dir.nr_unreadable);
 	if (r < 0)
@@ -512,6 +514,7 @@ int tree_open(struct access *a, const char *path, size_t len, bool ext, tree_not
 	      struct tree **ret, struct err *err)
 {
 	CLEANUP(tree_freep) struct tree *t = calloc(1, sizeof(*t));
+	struct err why = ERR_INIT;
 	int r;
 
 	if (!t)
@@ -527,11 +530,13 @@ int tree_open(struct access *a, const char *path, size_t len, bool ext, tree_not
 	t->enc = pxar_enc_new(&t->out, ext ? PXAR_ENC_EXT : 0);
 	if (!t->m || !t->target || !t->enc || set_prefix(t, path, len) < 0)
 		return no_memory(err);
-	r = access_find(a, path, len, t->m, err);
-	if (r < 0)
-		return r;
+	r = access_find(a, path, len, t->m, &why);
+	if (r < 0 && !t->m->partial)
+		return err_text(err, r, "%s", why.text);
 	if (t->m->entry.name_len)
-		r = begin_container(t, err);
+		r = begin_container(t, err);	/* reads the member again */
+	else if (r < 0)
+		r = put_partial(t, r, &why, err);
 	else
 		r = put_member(t, err);
 	if (r < 0)

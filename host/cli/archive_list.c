@@ -7,6 +7,7 @@
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/jsonw.h"
+#include "common/log.h"
 #include "host/archive/catalog.h"
 #include "host/archive/stream.h"
 #include "host/cli/archive.h"
@@ -105,7 +106,9 @@ static int enter(struct list *l)
 		l->room = room;
 	}
 	r = access_dir_open(l->a, l->m, &v.dir, &why);
-	if (r == 0 && v.dir.nr_unreadable)
+	if (r == 0 && v.dir.lost)
+		r = err_text(&why, v.dir.lost, "%s", v.dir.lost_why.text);
+	else if (r == 0 && v.dir.nr_unreadable)
 		r = err_text(&why, -EIO, "%zu members are not in the backup: its writer could not read them",
 			     v.dir.nr_unreadable);
 	l->level[l->nr_levels++] = v;
@@ -138,13 +141,16 @@ static int next_member(struct list *l)
 
 static int list_archive(struct list *l, const char *inner, size_t len, struct err *err)
 {
-	int r = access_find(l->a, inner, len, l->m, err);
+	struct err why = ERR_INIT;
+	int r = access_find(l->a, inner, len, l->m, &why);
 
-	if (r < 0)
-		return r;
+	if (r < 0 && !l->m->partial)
+		return err_text(err, r, "%s", why.text);
 	if (l->m->entry.kind != PXAR_KIND_DIR)
 		return give(l, &l->m->entry, 0, NULL);
-	r = enter(l);
+	r = r < 0 ? give(l, &l->m->entry, r, &why) : 0;
+	if (r == 0)
+		r = enter(l);
 	while (r == 0 && l->nr_levels)
 		r = next_member(l);
 	return r;
@@ -191,7 +197,7 @@ struct todo {
 };
 
 struct brief {
-	client_entry_fn *fn;
+	client_entry_fn *fn;	/* NULL: only look whether all can be read */
 	void *arg;
 	bool recursive;
 	const char *base;	/* path of the directory beneath the requested one */
@@ -239,7 +245,7 @@ static int on_catalog(void *arg, const struct catalog_entry *e)
 		c.size = e->size;
 		c.mtime_s = e->mtime;
 	}
-	r = b->fn(b->arg, &c);
+	r = b->fn ? b->fn(b->arg, &c) : 0;
 	return r == 0 && b->recursive && e->type == 'd' && e->name_len ? add_todo(b, e->block, &path) : r;
 }
 
@@ -258,18 +264,53 @@ static int list_catalog(struct brief *b, const struct catalog *cat, uint64_t blo
 	return r == -ELOOP ? err_text(err, -EBADMSG, "catalog: its directories lead to each other") : r;
 }
 
+static void brief_free(struct brief *b)
+{
+	for (size_t i = 0; i < b->nr; i++)
+		free(b->todo[i].path);
+	free(b->todo);
+}
+
+static int brief_list(const struct catalog *cat, uint64_t block, bool recursive, client_entry_fn *fn, void *arg,
+		      struct err *err)
+{
+	CLEANUP(brief_free) struct brief b = { .fn = fn, .arg = arg, .recursive = recursive, .base = "",
+					       .budget = cat->src->size_bytes };
+
+	return list_catalog(&b, cat, block, err);
+}
+
+/* All of it is read before anything is said: what is damaged is of no use, and the archive has it all. */
+static int list_if_whole(struct source *src, const struct buf *path, bool recursive, client_entry_fn *fn, void *arg,
+			 struct err *err)
+{
+	struct catalog_entry dir;
+	struct err why = ERR_INIT;
+	struct catalog cat;
+	int r = catalog_open(src, &cat, &why);
+
+	if (r == 0)
+		r = catalog_find(&cat, (const char *)path->data, path->len, &dir, &why);
+	if (r == -ENOENT || r == -ENOTDIR || (r == 0 && dir.type != 'd'))
+		return 1;
+	if (r == 0)
+		r = brief_list(&cat, dir.block, recursive, NULL, NULL, &why);
+	if (r == 0)
+		return brief_list(&cat, dir.block, recursive, fn, arg, err);
+	log_warn("the catalog is of no use, the archive is listed instead: %s", why.text);
+	return 1;
+}
+
 /*
- * Return: 0; 1 if the catalog is of no use: there is none, it does not know the archive, or what is wanted is no
- * directory in it; negative errno.
+ * Return: 0; 1 if the catalog is of no use: there is none, it is damaged, it does not know the archive, or what is
+ * wanted is no directory in it; negative errno.
  */
 static int from_catalog(struct snapshot *sn, const char *stored, const char *inner, size_t len, bool recursive,
 			client_entry_fn *fn, void *arg, struct err *err)
 {
-	struct brief b = { .fn = fn, .arg = arg, .recursive = recursive, .base = "" };
 	CLEANUP_BUF struct buf path = BUF_INIT;
+	struct err why = ERR_INIT;
 	struct source *src = NULL;
-	struct catalog_entry dir;
-	struct catalog cat;
 	struct chunks *c;
 	int r;
 
@@ -277,20 +318,15 @@ static int from_catalog(struct snapshot *sn, const char *stored, const char *inn
 	buf_add(&path, inner, len);
 	if (buf_ok(&path) < 0)
 		return err_set(err, -ENOMEM, "list");
-	if (snapshot_open_archive(sn, CATALOG_NAME, &c, NULL) < 0 || stream_open(c, CATALOG_CACHE, &src, NULL) < 0)
-		return 1;
-	r = catalog_open(src, &cat, NULL);
+	r = snapshot_open_archive(sn, CATALOG_NAME, &c, &why);
 	if (r == 0)
-		r = catalog_find(&cat, (const char *)path.data, path.len, &dir, NULL);
-	if (r == 0 && dir.type == 'd') {
-		b.budget = src->size_bytes;
-		r = list_catalog(&b, &cat, dir.block, err);
-	} else {
-		r = 1;
+		r = stream_open(c, CATALOG_CACHE, &src, &why);
+	if (r < 0) {
+		if (r != -ENOENT)
+			log_warn("the catalog cannot be opened, the archive is listed instead: %s", why.text);
+		return 1;
 	}
-	for (size_t i = 0; i < b.nr; i++)
-		free(b.todo[i].path);
-	free(b.todo);
+	r = list_if_whole(src, &path, recursive, fn, arg, err);
 	source_close(src);
 	return r;
 }

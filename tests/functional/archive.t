@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # File archives of a datastore, read without a VM: listings, metadata, extraction, damage. All in 2 GiB of address space.
 import base64
+import fcntl
 import hashlib
 import io
 import json
@@ -10,6 +11,7 @@ import stat
 import subprocess
 import sys
 import tarfile
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -153,6 +155,35 @@ def check_damage(tap, pluck, scratch):
         os.rename(path + ".away", path)
 
 
+def check_lost_ends(tap, pluck, scratch):
+    """The first or the last chunk of what holds the tables is lost: everything else comes, named and with exit code 5."""
+    store, name, unified, _ = make_store(scratch)
+    source = ["--repository", store, name]
+    with open(os.path.join(store, name, "two.mpxar.didx"), "rb") as f:
+        rows = f.read()[4096:]
+    meta = [rows[i + 8:i + 40].hex() for i in range(0, len(rows), 40)]
+    want = paths_of(make_tree())
+    for archive, digests in (("one", unified), ("two", meta)):
+        for what, lost in (("last", digests[-1]), ("first", digests[0])):
+            if len(digests) < 2:
+                continue
+            path = os.path.join(store, ".chunks", lost[:4], lost)
+            os.rename(path, path + ".away")
+            top = scratch.new_dir("lost")
+            r = pluck.run("extract", *source, archive, top)
+            there = {os.path.relpath(os.path.join(d, n), os.fsencode(top)) for d, dirs, files in os.walk(os.fsencode(top)) for n in dirs + files}
+            wrong = [p for p in there if stat.S_ISREG(want[p].mode) and want[p].link is None and
+                     open(os.path.join(os.fsencode(top), p), "rb").read() != want[p].data]
+            tap.ok(r.code == 5 and lost in r.text and not wrong and b"dir/sub/deep" in there and b"dir/a" in there,
+                   "%s: without its %s chunk the rest comes, exit code 5" % (archive, what), r, there, wrong)
+            r, seen = listing(pluck, source, archive, "--recursive")
+            tap.ok(r.code == 5 and any("dir/sub/deep" in b64(e["filepath"]).decode("utf-8", "replace") for e in seen),
+                   "%s: without its %s chunk the rest is listed, exit code 5" % (archive, what), r)
+            r = pluck.run("extract", *source, archive + "/dir/sub/deep", "-")
+            tap.ok(r.code == 0 and r.out == b"deep", "%s: without its %s chunk a file is found" % (archive, what), r)
+            os.rename(path + ".away", path)
+
+
 def check_foreign_catalog(tap, pluck, scratch):
     """A catalog that does not know the archive, and one that is none."""
     store = scratch.join("foreign")
@@ -163,6 +194,73 @@ def check_foreign_catalog(tap, pluck, scratch):
         snap.add_stream("catalog.pcat1.didx", catalog)
         r = pluck.run("list", "--repository", store, snap.finish(), "one")
         tap.ok(r.code == 0 and b" big " in r.out and b" empty " in r.out, "a catalog of no use (%d): listed from the archive" % i, r)
+
+
+def check_damaged_catalog(tap, pluck, scratch):
+    """A catalog that cannot be read to its end: nothing is taken from it, the archive is listed, and that is said."""
+    store, name, _, _ = make_store(scratch)
+    index = os.path.join(store, name, "catalog.pcat1.didx")
+    with open(index, "rb") as f:
+        good = f.read()
+    digest = good[4096 + 8:4096 + 40].hex()
+    chunk = os.path.join(store, ".chunks", digest[:4], digest)
+    with open(chunk, "rb") as f:
+        data = f.read()
+    for what, path, new in (("a chunk of it is damaged", chunk, data[:20] + b"\xff" + data[21:]), ("a chunk of it is empty", chunk, b""),
+                            ("its index is cut", index, good[:-1]), ("its index is another", index, good[:-1] + b"\0")):
+        before = good if path == index else data
+        with open(path, "wb") as f:
+            f.write(new)
+        for options in [], ["--recursive"]:
+            r = pluck.run("list", "--repository", store, name, *options, "one")
+            tap.ok(r.code == 0 and b" big " in r.out and b" empty " in r.out and r.err.count(b"the catalog ") == 1 and b"listed instead" in r.err,
+                   "a catalog of no use: %s" % what, r)
+        r = pluck.run("catalog", "dump", "--repository", store, name)
+        tap.ok(r.code == 5, "catalog dump: %s" % what, r)
+        with open(path, "wb") as f:
+            f.write(before)
+    # one block in the middle of the catalog is bad: no half of a listing comes out of it
+    snap = P.Snapshot(store, "host", "h", 1700000009, "2023-11-14T22:13:29Z")
+    snap.add_stream("one.pxar.didx", P.encode(make_tree())[0])
+    catalog = P.catalog({"one.pxar.didx": make_tree()})
+    at = catalog.index(b"deep")
+    snap.add_stream("catalog.pcat1.didx", catalog[:at - 2] + b"?" + catalog[at - 1:])
+    r = pluck.run("list", "--repository", store, snap.finish(), "--recursive", "one")
+    tap.ok(r.code == 0 and r.out.count(b" big ") == 1 and b"dir/sub/deep" in r.out and b"listed instead" in r.err,
+           "a catalog that is bad in the middle: each entry comes once", r)
+
+
+def confined_while_stuck(pluck, which, *args):
+    """Runs with @which output full, until the process has filter and no_new_privs. Return: did it get them before its end?"""
+    r, w = os.pipe()
+    fcntl.fcntl(w, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(w, bytes(4096))
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, which: w}
+    child = pluck.popen(*args, **streams)
+    os.close(w)
+    end, found = time.monotonic() + 60, False
+    while not found and child.poll() is None and time.monotonic() < end:
+        with open("/proc/%d/status" % child.pid, encoding="utf-8") as f:
+            status = dict(line.split(":", 1) for line in f)
+        found = (status["Seccomp"].strip(), status["NoNewPrivs"].strip()) == ("2", "1")
+    os.close(r)
+    child.communicate(timeout=60)
+    return found
+
+
+def check_confined(tap, pluck, source, scratch):
+    if SANITIZED:
+        tap.skip("filters of the commands", "there are none with sanitizers")
+        return
+    plain = scratch.join("confined.pxar")
+    with open(plain, "wb") as f:
+        f.write(P.encode(make_tree())[0])
+    cases = (("stdout", "list", *source, "one"), ("stdout", "list", *source, "--output-format", "jsonl", "--recursive", "two"),
+             ("stdout", "stat", *source, "one/dir/a"), ("stdout", "catalog", "dump", *source), ("stdout", "pxar", "list", plain),
+             ("stdout", "extract", *source, "one/dir/a", "-"), ("stderr", "pxar", "extract", plain, scratch.join("confined")),
+             ("stderr", "extract", *source, "one", scratch.join("confined-2")))
+    for which, *args in cases:
+        tap.ok(confined_while_stuck(pluck, which, *args), "%s has its filter" % " ".join(a for a in args[:2] if a[0] != "-"), args)
 
 
 def check_catalog(tap, pluck, source):
@@ -265,8 +363,13 @@ with Tap() as tap, Scratch() as scratch, Pluck(scratch, prefix=LIMITED) as pluck
     check_extract(tap, pluck, main, scratch)
     check_streams(tap, pluck, main, scratch)
     check_catalog(tap, pluck, main)
+    check_confined(tap, pluck, main, scratch)
     os.rename(where, where + ".done")
     check_damage(tap, pluck, scratch)
+    os.rename(where, where + ".damaged")
+    check_damaged_catalog(tap, pluck, scratch)
+    os.rename(where, where + ".catalog")
+    check_lost_ends(tap, pluck, scratch)
     check_foreign_catalog(tap, pluck, scratch)
     check_plain_files(tap, pluck, scratch)
     golden = test_data("PLUCK_GOLDEN", "golden")

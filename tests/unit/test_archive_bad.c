@@ -225,6 +225,121 @@ static void test_unreadable(void **state)
 	access_member_free(m);
 }
 
+static const struct {
+	const char *path, *name;
+	size_t parent;		/* 0: the root */
+} members[] = { { "", "", 0 }, { "d", " d ", 0 }, { "d/file", " file ", 1 }, { "d/deeper", " deeper ", 1 },
+		{ "d/deeper/g", " g ", 3 }, { "e", " e ", 0 }, { "e/link", " link ", 5 }, { "e/link2", " link2 ", 5 },
+		{ "fifo", " fifo ", 0 }, { "last", " last ", 0 }, { "sym", " sym ", 0 } };
+
+#define NR_MEMBERS (sizeof(members) / sizeof(*members))
+
+static void find_ends(struct source *src, uint64_t begin[NR_MEMBERS], uint64_t end[NR_MEMBERS])
+{
+	struct access_member *m = access_member_new();
+	struct access *a;
+
+	assert_int_equal(access_open(src, NULL, &a, NULL), 0);
+	for (size_t i = 0; i < NR_MEMBERS; i++) {
+		assert_int_equal(access_find(a, members[i].path, strlen(members[i].path), m, NULL), 0);
+		begin[i] = m->entry.pos;
+		end[i] = m->end;
+	}
+	access_free(a);
+	access_member_free(m);
+}
+
+/* Without its end, from each byte on, the archive gives every member that lies before it. */
+static void test_lost_end(void **state)
+{
+	struct access_member *m = access_member_new();
+	uint64_t begin[NR_MEMBERS], end[NR_MEMBERS];
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	struct mem_source src;
+	struct access *a;
+	struct seen s;
+
+	(void)state;
+	make(&b);
+	src = mem_source(b.data, b.len);
+	find_ends(&src.src, begin, end);
+	src.bad_to = b.len;
+	for (src.bad_from = begin[1] + PXAR_HEADER_SIZE; src.bad_from < b.len; src.bad_from++) {
+		assert_int_equal(access_open(&src.src, NULL, &a, NULL), 0);
+		assert_int_equal(stream(a, "", &s), 0);
+		assert_true(s.errors >= 1 && s.notes >= 1);
+		for (size_t i = 1; i < NR_MEMBERS; i++) {
+			const int r = access_find(a, members[i].path, strlen(members[i].path), m, NULL);
+
+			if (end[i] > src.bad_from)
+				continue;
+			assert_non_null(strstr(s.names, members[i].name));
+			if (strcmp(members[i].path, "fifo"))	/* whose end only what follows tells */
+				assert_int_equal(r, 0);
+		}
+		assert_int_equal(access_find(a, "nope", 4, m, NULL), -EIO);
+		access_free(a);
+	}
+	access_member_free(m);
+}
+
+/* Without its beginning, up to each byte, every member behind it in directories whose heads are there. */
+static void test_lost_begin(void **state)
+{
+	struct access_member *m = access_member_new();
+	uint64_t begin[NR_MEMBERS], end[NR_MEMBERS];
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	struct mem_source src;
+	struct access *a;
+	struct seen s;
+
+	(void)state;
+	make(&b);
+	src = mem_source(b.data, b.len);
+	find_ends(&src.src, begin, end);
+	for (src.bad_to = 1; src.bad_to < end[10]; src.bad_to++) {
+		assert_int_equal(access_open(&src.src, NULL, &a, NULL), 0);
+		assert_int_equal(stream(a, "", &s), 0);
+		assert_true(s.errors >= 1 && s.notes >= 1);
+		for (size_t i = 1; i < NR_MEMBERS; i++) {
+			size_t top = i;
+
+			while (members[top].parent)
+				top = members[top].parent;
+			if (begin[top] < src.bad_to)
+				continue;
+			assert_non_null(strstr(s.names, members[i].name));
+			assert_int_equal(access_find(a, members[i].path, strlen(members[i].path), m, NULL), 0);
+		}
+		access_free(a);
+	}
+	/* both ends: nothing is left to go by */
+	src.bad_to = b.len;
+	src.bad_from = 0;
+	assert_int_equal(access_open(&src.src, NULL, &a, NULL), -EIO);
+	access_member_free(m);
+}
+
+/* What was read and is wrong is no loss: no other way around it is taken. */
+static void test_malformed_is_refused(void **state)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	struct mem_source src;
+	struct access *a;
+
+	(void)state;
+	make(&b);
+	for (size_t i = 1; i <= 24; i++) {
+		b.data[b.len - i] ^= 0x55;
+		src = mem_source(b.data, b.len);
+		assert_int_equal(access_open(&src.src, NULL, &a, NULL), -EBADMSG);
+		b.data[b.len - i] ^= 0x55;
+	}
+	buf_u8(&b, 0);
+	src = mem_source(b.data, b.len);
+	assert_int_equal(access_open(&src.src, NULL, &a, NULL), -EBADMSG);
+}
+
 static void put64(struct buf *b, size_t at, uint64_t v)
 {
 	for (size_t i = 0; i < 8; i++)
@@ -396,6 +511,9 @@ int main(void)
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_cut_and_flipped),
 		cmocka_unit_test(test_unreadable),
+		cmocka_unit_test(test_lost_end),
+		cmocka_unit_test(test_lost_begin),
+		cmocka_unit_test(test_malformed_is_refused),
 		cmocka_unit_test(test_loops),
 		cmocka_unit_test(test_bad_links),
 		cmocka_unit_test(test_catalog),
