@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -21,6 +22,7 @@
 #define WORKERS_MAX 4
 #define AHEAD_CHUNKS 64			/* the window at most, */
 #define AHEAD_BYTES ((size_t)16 << 20)	/* and not much more than that */
+#define HUGE_PAGE ((size_t)2 << 20)
 #define NONE (SIZE_MAX - 1)		/* no chunk, and no chunk follows it */
 #define WORKER_STACK ((size_t)512 << 10)
 
@@ -29,7 +31,7 @@ struct slot {
 	size_t chunk, len;
 	unsigned int users;
 	bool ready;
-	uint8_t *data;			/* behind it */
+	uint8_t *data;
 };
 
 struct stream {
@@ -71,7 +73,21 @@ static void slot_drop(struct stream *st, struct slot *s)
 {
 	st->slots[s->chunk] = NULL;
 	st->used -= s->len;
+	free(s->data);
 	free(s);
+}
+
+/* Of a large chunk the page faults cost as much as its checksum does, if the pages are small ones. */
+static uint8_t *slot_room(size_t len)
+{
+	void *p = NULL;
+
+	if (len < HUGE_PAGE)
+		return malloc(len);
+	if (posix_memalign(&p, HUGE_PAGE, len) != 0)
+		return NULL;
+	(void)madvise(p, len, MADV_HUGEPAGE);
+	return p;
 }
 
 /* Makes room for @len bytes; only what nobody uses can go. Return: is there room? */
@@ -88,11 +104,15 @@ static bool make_room(struct stream *st, size_t len)
 
 static struct slot *slot_new(struct stream *st, size_t chunk, size_t len)
 {
-	struct slot *s = malloc(sizeof(*s) + len);
+	struct slot *s = malloc(sizeof(*s));
 
 	if (!s)
 		return NULL;
-	*s = (struct slot){ .chunk = chunk, .len = len, .users = 1, .data = (uint8_t *)(s + 1) };
+	*s = (struct slot){ .chunk = chunk, .len = len, .users = 1, .data = slot_room(len) };
+	if (!s->data) {
+		free(s);
+		return NULL;
+	}
 	st->slots[chunk] = s;
 	st->used += len;
 	if (st->used > st->stat.peak_bytes)
@@ -189,7 +209,9 @@ static void plan_ahead(struct stream *st, size_t i)
 		return;
 	st->run_len = i == st->run + 1 ? st->run_len + 1 : 1;
 	st->run = i;
-	nr = 2 * st->run_len < AHEAD_CHUNKS ? 2 * st->run_len : AHEAD_CHUNKS;
+	nr = 2 * (st->run_len - 1) < AHEAD_CHUNKS ? 2 * (st->run_len - 1) : AHEAD_CHUNKS;
+	if (!nr)
+		return;
 	while (end < st->chunks->nr_chunks && end <= i + nr && bytes < most)
 		bytes += chunks_len(st->chunks, end++);
 	if (st->ahead <= i || st->ahead > end)

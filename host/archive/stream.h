@@ -14,7 +14,7 @@
  * stream_open() - @c as a source
  * @c:           taken over, also on failure
  * @cache_bytes: decoded chunks kept at most; a chunk that is being read is kept in any case
- * Once a chunk follows the one read before, threads decode those that come next, the more of them the longer it goes on
+ * Once three chunks were read in sequence, threads decode those that come next, the more of them the longer it goes on
  * like that; reading elsewhere in between does not end it. No read waits for them but for the very chunk it needs. A
  * chunk that is missing or damaged fails the reads that touch it, by name.
  * Return: 0; -ENOMEM.
