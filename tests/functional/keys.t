@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -17,7 +18,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import images
 import manifest as M
-from program import CONTROL_READY, Pluck, Scratch, control_request, descendants, roles, wait_gone
+from program import CONTROL_READY, SANITIZED, Pluck, Scratch, control_request, descendants, full_pipe, roles, wait_gone
 from tap import Tap, test_data
 from volume_check import VolumeCheck
 
@@ -235,8 +236,13 @@ def check_secrets(tap, pluck, scratch, store, keys, key):
             with open("/proc/%d/%s" % (pid, what), "rb") as f:
                 text = f.read()
             tap.ok(not any(w in text for w in words), "no key in %s of the %s" % (what, role), text)
+    for role, pid in who.items():
+        with open("/proc/%d/limits" % pid, encoding="utf-8") as f:
+            limit = [line.split()[4:6] for line in f if line.startswith("Max core file size")]
+        tap.equal(limit, [["0", "0"]], "no core dump of the %s" % role)
     with open(log, "rb") as f:
-        tap.ok(not any(w in f.read() for w in words), "no key in the session's log")
+        text = f.read()
+    tap.ok(text and not any(w in text for w in words), "no key in the session's log")
     state = b""
     for name in pluck.state_files():
         if not name.endswith(".sock"):
@@ -253,6 +259,39 @@ def check_secrets(tap, pluck, scratch, store, keys, key):
         tap.ok(not any("memfd:spec" in n for n in left), "the session has closed what its key came by", left)
     else:
         tap.skip("the memory of the processes", "needs root")
+
+
+def dump_of(scratch, argv, env):
+    """Ends a program that is stuck writing with SIGABRT, no limit on core dumps. Return: was it there, size of the dump or None."""
+    where = scratch.new_dir("dumps")
+    r, w = full_pipe()
+    child = subprocess.Popen(["prlimit", "--core=unlimited"] + argv, cwd=where, env=env, stdin=subprocess.DEVNULL, stdout=w, stderr=subprocess.DEVNULL)
+    os.close(w)
+    end = time.monotonic() + 60
+    while child.poll() is None and time.monotonic() < end:
+        with open("/proc/%d/wchan" % child.pid, encoding="utf-8") as f:
+            if "pipe" in f.read():
+                break
+        time.sleep(0.02)
+    child.send_signal(signal.SIGABRT)
+    os.close(r)
+    code = child.wait(60)
+    names = os.listdir(where)
+    return code == -signal.SIGABRT, os.path.getsize(os.path.join(where, names[0])) if names else None
+
+
+def check_dumps(tap, pluck, scratch, source, env):
+    with open("/proc/sys/kernel/core_pattern", encoding="utf-8") as f:
+        pattern = f.read()
+    if pattern[0] in "|/" or SANITIZED:
+        tap.skip("core dumps", "they go to %s" % pattern.strip())
+        return
+    hit, size = dump_of(scratch, ["yes"], env)
+    if not hit or not size:
+        tap.skip("core dumps", "there are none here")
+        return
+    hit, size = dump_of(scratch, [pluck.program, "list", *source], env)
+    tap.ok(hit and size is None, "a command that has the key leaves no core dump", hit, size)
 
 
 def check_signature(tap, pluck, scratch, store, keys):
@@ -340,6 +379,7 @@ def check_own(tap, pluck, scratch):
     modes = [{f["crypt-mode"] for f in s["files"] if f["filename"] != "index.json.blob"} for s in listed or []]
     tap.ok(sorted(m for s in modes for m in s) == ["encrypt", "sign-only"] and all("fingerprint" in s for s in listed),
            "snapshots tells how they were made", listed)
+    check_dumps(tap, pluck, scratch, ["--repository", store, "--keyfile", key, "vm/1/2024-01-01T00:00:00Z", "/"], env)
     with open(key, "rb") as f:
         tap.ok(stopped(pluck) == [] and SECRET not in f.read(), "the sessions end")
 

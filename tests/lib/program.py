@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs pluck with a state directory of its own, watches its processes, and leaves nothing behind."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -39,6 +40,14 @@ class Result:
                                                               self.text[-3000:])
 
     __repr__ = __str__
+
+
+def full_pipe():
+    """Return: both ends of a pipe that takes no byte more: who writes to it is stuck."""
+    r, w = os.pipe()
+    fcntl.fcntl(w, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(w, bytes(4096))
+    return r, w
 
 
 class Scratch:
