@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* An archive, which is its own payload stream as well. What comes of it for the extractor must be a good stream. */
+/*
+ * An archive, which is its own payload stream as well: whole, and with its end or its beginning lost. What comes of it for the
+ * extractor must be a good stream.
+ */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -62,16 +65,29 @@ static void look_up(struct access *a)
 	access_member_free(x);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+static void read_archive(struct mem_source *m)
 {
-	struct mem_source m = mem_source(data, len);
 	struct access *a;
 
-	if (access_open(&m.src, &m.src, &a, NULL) < 0)
-		return 0;
+	if (access_open(&m->src, &m->src, &a, NULL) < 0)
+		return;
 	read_tree(a, true);
 	read_tree(a, false);
 	look_up(a);
 	access_free(a);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	struct mem_source m = mem_source(data, len);
+	const size_t cut = len ? len * data[len / 2] / 256 : 0;	/* anywhere */
+
+	read_archive(&m);
+	m.bad_from = cut;
+	m.bad_to = len;
+	read_archive(&m);
+	m.bad_from = 0;
+	m.bad_to = cut;
+	read_archive(&m);
 	return 0;
 }
