@@ -37,7 +37,7 @@ def official_entry(o):
     e.size = o.get("s") if e.type == "f" else None
     e.target = unb64(o["l"]) if "l" in o else None
     e.rdev = tuple(o["r"]) if "r" in o else None
-    e.xattrs = {unb64(k).decode(): unb64(v) for k, v in o.get("x", {}).items()}
+    e.xattrs = {unb64(k).decode("utf-8", "surrogateescape"): unb64(v) for k, v in o.get("x", {}).items()}
     if "fc" in o:
         e.xattrs[CAPS] = unb64(o["fc"])
     for key, name in (("acl", ACCESS), ("dacl", DEFAULT)):
