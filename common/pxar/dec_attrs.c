@@ -109,31 +109,39 @@ static int take_acl(struct dec_attrs *a, uint64_t type, struct cur c)
 	return 0;
 }
 
-static int take_once(struct cur c, bool *has, uint64_t *ret)
+static int take_once(struct cur c, uint64_t max, bool *has, uint64_t *ret)
 {
-	if (*has || cur_u64le(&c, ret) < 0 || cur_end(&c) < 0)
+	uint64_t v;
+
+	if (*has || cur_u64le(&c, &v) < 0 || cur_end(&c) < 0 || v > max)
 		return -EBADMSG;
 	*has = true;
+	*ret = v;
 	return 0;
 }
 
 static int take_acl_default(struct cur c, struct pxar_entry *e)
 {
-	if (e->has_acl_default || cur_u64le(&c, &e->acl_default.user_obj) < 0 ||
-	    cur_u64le(&c, &e->acl_default.group_obj) < 0 || cur_u64le(&c, &e->acl_default.other) < 0 ||
-	    cur_u64le(&c, &e->acl_default.mask) < 0 || cur_end(&c) < 0)
+	uint64_t v[4];
+
+	for (size_t i = 0; i < 4; i++)
+		if (cur_u64le(&c, &v[i]) < 0 || (v[i] > 7 && (i < 3 || v[i] != PXAR_ACL_NO_MASK)))
+			return -EBADMSG;
+	if (e->has_acl_default || cur_end(&c) < 0)
 		return -EBADMSG;
 	e->has_acl_default = true;
-	if (e->acl_default.user_obj > 7 || e->acl_default.group_obj > 7 || e->acl_default.other > 7)
-		return -EBADMSG;
-	return e->acl_default.mask > 7 && e->acl_default.mask != PXAR_ACL_NO_MASK ? -EBADMSG : 0;
+	e->acl_default.user_obj = v[0];
+	e->acl_default.group_obj = v[1];
+	e->acl_default.other = v[2];
+	e->acl_default.mask = v[3];
+	return 0;
 }
 
 static int take_link(struct cur c, struct pxar_entry *e)
 {
 	bool has = e->link_id;
 
-	return take_once(c, &has, &e->link_id) < 0 || !e->link_id ? -EBADMSG : 0;
+	return take_once(c, UINT64_MAX, &has, &e->link_id) < 0 || !e->link_id ? -EBADMSG : 0;
 }
 
 /* Segments ascend, do not touch, are not empty, and lie within the file. */
@@ -180,13 +188,11 @@ int dec_attrs_item(struct dec_attrs *a, uint64_t type, struct cur c, struct pxar
 	case PXAR_ACL_DEFAULT_GROUP:
 		return take_acl(a, type, c);
 	case PXAR_ACL_GROUP_OBJ:
-		if (take_once(c, &e->has_acl_group_obj, &e->acl_group_obj) < 0 || e->acl_group_obj > 7)
-			return -EBADMSG;
-		return 0;
+		return take_once(c, 7, &e->has_acl_group_obj, &e->acl_group_obj);
 	case PXAR_ACL_DEFAULT:
 		return take_acl_default(c, e);
 	case PXAR_QUOTA_PROJID:
-		return take_once(c, &e->has_projid, &e->projid);
+		return take_once(c, UINT64_MAX, &e->has_projid, &e->projid);
 	case PXAR_EXT_LINK:
 		return take_link(c, e);
 	case PXAR_EXT_META_ERROR:
