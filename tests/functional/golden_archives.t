@@ -16,7 +16,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import manifest as M
 from images import remove_tree
-from program import SANITIZED, Pluck, Scratch
+from program import LIMITED, Pluck, Scratch
 from tap import Tap, test_data
 
 ACCESS, DEFAULT, CAPS = "system.posix_acl_access", "system.posix_acl_default", "security.capability"
@@ -322,13 +322,12 @@ def check_go_files(c, golden):
     c.tap.ok(r.code != 0 and {"a", "z", "sub"} <= set(os.listdir(c.scratch.join("out"))), "go-pxar: members that were never written: the rest comes, and it is told", r)
 
 
-LIMIT = [] if SANITIZED else ["prlimit", "--as=2147483648"]
 golden = test_data("PLUCK_GOLDEN", "golden")
 if golden is None:
     Tap.skip_all("no golden data ($PLUCK_GOLDEN)")
 if os.geteuid() != 0:
     Tap.skip_all("owners and devices need root")
-with Tap() as tap, Scratch() as scratch, Pluck(scratch, prefix=LIMIT, env={"HOME": scratch.path, "PBS_ENCRYPTION_PASSWORD": PASS[""]}) as pluck:
+with Tap() as tap, Scratch() as scratch, Pluck(scratch, prefix=LIMITED, env={"HOME": scratch.path, "PBS_ENCRYPTION_PASSWORD": PASS[""]}) as pluck:
     HAS_RESTORE = pluck.run("restore", "--help").code == 0
     check = Check(tap, pluck, scratch)
     for stored in "plain", "encrypted":
