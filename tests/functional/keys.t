@@ -18,7 +18,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import images
 import manifest as M
-from program import CONTROL_READY, SANITIZED, Pluck, Scratch, control_request, descendants, full_pipe, roles, wait_gone
+from program import AS_NOBODY, CONTROL_READY, NOBODY, SANITIZED, Pluck, Scratch, control_request, descendants, full_pipe, public_copy, roles, wait_gone
 from tap import Tap, test_data
 from volume_check import VolumeCheck
 
@@ -280,6 +280,38 @@ def dump_of(scratch, argv, env):
     return code == -signal.SIGABRT, os.path.getsize(os.path.join(where, names[0])) if names else None
 
 
+def dumpable(argv, env):
+    """Can a program of another user, stuck writing, be dumped? Then its /proc entries are its own, else root's."""
+    r, w = full_pipe()
+    child = subprocess.Popen(AS_NOBODY + argv, env=env, stdin=subprocess.DEVNULL, stdout=w, stderr=subprocess.DEVNULL)
+    os.close(w)
+    end = time.monotonic() + 60
+    while child.poll() is None and time.monotonic() < end:
+        with open("/proc/%d/wchan" % child.pid, encoding="utf-8") as f:
+            if "pipe" in f.read():
+                break
+        time.sleep(0.02)
+    there = child.poll() is None
+    owner = os.stat("/proc/%d/environ" % child.pid).st_uid if there else None
+    os.close(r)
+    child.kill()
+    child.wait(60)
+    return {NOBODY: True, 0: False}.get(owner)
+
+
+def check_dumpable(tap, scratch, store, key, env):
+    if os.geteuid() != 0:
+        tap.skip("programs of another user", "needs root")
+        return
+    program, mine = public_copy(scratch), scratch.join("nobody.json")
+    shutil.copy(key, mine)
+    os.chown(mine, NOBODY, NOBODY)
+    subprocess.run(["chown", "-R", str(NOBODY), store], check=True)
+    source = ["--repository", store, "--keyfile", mine, "--lock", "none", "vm/1/2024-01-01T00:00:00Z", "/"]
+    tap.ok(dumpable(["yes"], env) is True, "a program that takes no care can be dumped (the look at it finds that)")
+    tap.ok(dumpable([program, "list", *source], env) is False, "a command that has the key cannot be dumped")
+
+
 def check_dumps(tap, pluck, scratch, source, env):
     with open("/proc/sys/kernel/core_pattern", encoding="utf-8") as f:
         pattern = f.read()
@@ -380,6 +412,7 @@ def check_own(tap, pluck, scratch):
     tap.ok(sorted(m for s in modes for m in s) == ["encrypt", "sign-only"] and all("fingerprint" in s for s in listed),
            "snapshots tells how they were made", listed)
     check_dumps(tap, pluck, scratch, ["--repository", store, "--keyfile", key, "vm/1/2024-01-01T00:00:00Z", "/"], env)
+    check_dumpable(tap, scratch, store, key, env)
     with open(key, "rb") as f:
         tap.ok(stopped(pluck) == [] and SECRET not in f.read(), "the sessions end")
 
