@@ -15,6 +15,7 @@ import zlib
 
 ENTRY, FILENAME, SYMLINK = 0xd5956474e588acef, 0x16701121063917b3, 0x27f971e7dbf5dc5f
 XATTR, HARDLINK, PAYLOAD, REF = 0x0dab0229b57dcd03, 0x51269c8422bd7275, 0x28147a1b0b7c1a25, 0x419d3d6bc4ba977e
+DEVICE = 0x9fc9e906586d5ce9
 GOODBYE, TAIL = 0x2fec4fa642d5731d, 0xef5eed5b753e1555
 VERSION, START, STOP = 0x730f6c75df16a40d, 0x834c68c2194a4ed2, 0x6c72b78b984c81b5
 M64 = (1 << 64) - 1
@@ -107,6 +108,8 @@ def encode(tree, split=False):
                 out += item(XATTR, key + b"\0" + value)
         if stat.S_ISLNK(node.mode):
             out += item(SYMLINK, node.target + b"\0")
+        if stat.S_ISCHR(node.mode) or stat.S_ISBLK(node.mode):
+            out += item(DEVICE, struct.pack("<QQ", 1, 3))
         if node.link is not None:
             pass
         elif stat.S_ISREG(node.mode) and split:
