@@ -110,6 +110,7 @@ static int stream(struct access *a, const char *path, struct seen *ret)
 			ret->errors += ev.error.code != 0;
 			if (ev.type != PXAR_EV_ENTRY)
 				continue;
+			ret->errors += ev.entry->meta_error.code != 0;
 			ret->files += ev.entry->kind == PXAR_KIND_FILE;
 			ret->links += ev.entry->kind == PXAR_KIND_HARDLINK;
 			ret->others += ev.entry->kind > PXAR_KIND_HARDLINK || ev.entry->kind == PXAR_KIND_SYMLINK;
