@@ -33,6 +33,7 @@ mapfile -t text < <(files '*.c' '*.h' '*.sh' '*.t' '*.config' '*.list' '*.txt' M
 check_awk '
 	/[ \t]$/ { find("white space at the end") }
 	/\r/ { find("carriage return") }
+	/^(<<<<<<<|>>>>>>>) / { find("left of a merge") }
 ' "${text[@]}" || failed=1
 for f in "${text[@]}"; do
 	if [ -s "$f" ] && [ -n "$(tail -c 1 "$f")" ]; then
