@@ -18,6 +18,7 @@
 #define ROW 24			/* of a goodbye table */
 #define ROOT_ENTRY_MIN (PXAR_HEADER_SIZE + 32)
 #define TREE_STACK 64		/* more than the height of any table */
+#define REF_BYTES 16		/* content of a PAYLOAD_REF */
 
 struct access {
 	struct items items;
@@ -515,8 +516,13 @@ int access_dir_member(struct access *a, const struct access_dir *d, size_t i, st
 		      struct err *err)
 {
 	const bool last = i + 1 == d->nr;
+	const uint64_t limit = last ? d->goodbye : d->ref[i + 1].pos;
+	int r = read_ref(a, &d->ref[i], limit, last && d->cut, ret, err);
 
-	return read_ref(a, &d->ref[i], last ? d->goodbye : d->ref[i + 1].pos, last && d->cut, ret, err);
+	/* The table does not tell where a file of a split archive ends, but what comes behind it does. */
+	if (r == 0 && a->split && !ret->cut && ret->entry.kind == PXAR_KIND_FILE && limit - ret->body != REF_BYTES)
+		return items_bad(err, ret->body + REF_BYTES, "bytes between members");
+	return r;
 }
 
 static bool name_is(const struct access_member *m, const char *name, size_t len)

@@ -15,6 +15,8 @@
 #include "common/cleanup.h"
 #include "common/pxar/decode.h"
 #include "common/pxar/encode.h"
+#include "common/pxar/format.h"
+#include "common/pxar/siphash.h"
 #include "host/archive/access.h"
 #include "host/archive/catalog.h"
 #include "host/archive/tree.h"
@@ -341,6 +343,71 @@ static void test_malformed_is_refused(void **state)
 	assert_int_equal(access_open(&src.src, NULL, &a, NULL), -EBADMSG);
 }
 
+static void put_item(struct buf *b, uint64_t type, uint64_t content)
+{
+	buf_u64le(b, type);
+	buf_u64le(b, PXAR_HEADER_SIZE + content);
+}
+
+static void put_entry(struct buf *b, uint64_t mode)
+{
+	put_item(b, PXAR_ENTRY, 40);
+	buf_u64le(b, mode);
+	for (int i = 0; i < 4; i++)
+		buf_u64le(b, 0);
+}
+
+/* The metadata stream of a split archive with the file "z", and @gap bytes behind it; one library put the data there. */
+static void make_split(struct buf *b, size_t gap)
+{
+	size_t name, goodbye;
+
+	put_item(b, PXAR_FORMAT_VERSION, 8);
+	buf_u64le(b, 2);
+	put_entry(b, S_IFDIR | 0755);
+	name = b->len;
+	put_item(b, PXAR_FILENAME, 2);
+	buf_add(b, "z", 2);
+	put_entry(b, S_IFREG | 0644);
+	put_item(b, PXAR_PAYLOAD_REF, 16);
+	buf_u64le(b, 16);
+	buf_u64le(b, 2);
+	for (size_t i = 0; i < gap; i++)
+		buf_u8(b, 'x');
+	goodbye = b->len;
+	put_item(b, PXAR_GOODBYE, UINT64_C(2) * 24);
+	buf_u64le(b, pxar_hash("z", 1));
+	buf_u64le(b, goodbye - name);
+	buf_u64le(b, goodbye - name + 18);	/* counts the data, too */
+	buf_u64le(b, PXAR_GOODBYE_TAIL_MARKER);
+	buf_u64le(b, goodbye);
+	buf_u64le(b, PXAR_HEADER_SIZE + UINT64_C(2) * 24);
+}
+
+static void test_split_gap(void **state)
+{
+	(void)state;
+	for (size_t gap = 0; gap < 40; gap++) {
+		CLEANUP_BUF struct buf b = BUF_INIT;
+		struct access_member *m = access_member_new();
+		struct access_dir dir;
+		struct mem_source src;
+		struct access *a;
+
+		make_split(&b, gap);
+		src = mem_source(b.data, b.len);
+		assert_int_equal(access_open(&src.src, NULL, &a, NULL), 0);
+		assert_int_equal(access_root(a, m, NULL), 0);
+		assert_int_equal(access_dir_open(a, m, &dir, NULL), 0);
+		assert_int_equal(dir.nr, 1);
+		assert_int_equal(access_dir_member(a, &dir, 0, m, NULL), gap ? -EBADMSG : 0);
+		assert_string_equal(m->name, "z");
+		access_dir_close(&dir);
+		access_free(a);
+		access_member_free(m);
+	}
+}
+
 static void put64(struct buf *b, size_t at, uint64_t v)
 {
 	for (size_t i = 0; i < 8; i++)
@@ -515,6 +582,7 @@ int main(void)
 		cmocka_unit_test(test_lost_end),
 		cmocka_unit_test(test_lost_begin),
 		cmocka_unit_test(test_malformed_is_refused),
+		cmocka_unit_test(test_split_gap),
 		cmocka_unit_test(test_loops),
 		cmocka_unit_test(test_bad_links),
 		cmocka_unit_test(test_catalog),
