@@ -140,7 +140,7 @@ int cli_out(const void *p, size_t len)
 	if (out_failed)
 		return out_failed;
 	errno = EIO;
-	if (fwrite(p, 1, len, stdout) != len)
+	if (len && fwrite(p, 1, len, stdout) != len)	/* an empty buffer has no bytes to point at */
 		out_failed = -errno;
 	return out_failed;
 }
