@@ -48,7 +48,7 @@ def file_systems(scratch):
     for name, size, words in makers:
         image = scratch.join("fs-%s.img" % name)
         if not images.missing_tools(words[0]):
-            mkfs(image, size, *words)
+            mkfs(image, size, *(images.with_mtab(*words) if name == "nilfs2" else words))
             made.append((name, image))
     image = scratch.join("fs-erofs.img")
     images.run("mkfs.erofs", "--quiet", image, top)

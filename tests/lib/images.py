@@ -34,6 +34,13 @@ def missing_tools(*names):
     return [n for n in names if shutil.which(n, path=SBIN) is None]
 
 
+def with_mtab(*command):
+    """A command that insists on /etc/mtab, which a minimal system lacks: there in a mount namespace with one."""
+    if os.path.exists("/etc/mtab"):
+        return command
+    return ("bwrap", "--dev-bind", "/", "/", "--tmpfs", "/etc", "--symlink", "/proc/self/mounts", "/etc/mtab", *command)
+
+
 def noise(size, seed):
     """Bytes that do not compress; the same for the same seed."""
     return random.Random(seed).randbytes(size)
