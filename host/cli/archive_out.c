@@ -147,14 +147,10 @@ static int restore(struct out *o, const char *stored, struct err *err)
 static int verdict(struct out *o, int r, const struct err *err)
 {
 	const struct restore_report *rep = &o->report;
+	const int cut = cli_cut_short(o->stop, r);
 
-	cli_progress_end();
-	if (o->stop && *o->stop) {
-		cli_error("interrupted");
-		return 128 + *o->stop;
-	}
-	if (r == -EPIPE)
-		return EXIT_PARTIAL;
+	if (cut >= 0)
+		return cut;
 	cli_notes_end(&o->notes);
 	if (r < 0) {
 		const int status = cli_fail(err, r);

@@ -195,6 +195,13 @@ void cli_signals_release(int fd);
  */
 const volatile sig_atomic_t *cli_signals_defer(int fd);
 
+/**
+ * cli_cut_short() - did a signal (the flag of cli_signals_defer(), or NULL) or a reader that went away (@r is -EPIPE) end it?
+ * Removes the progress line, and says so of a signal.
+ * Return: its exit status; -1 if it did not.
+ */
+int cli_cut_short(const volatile sig_atomic_t *stop, int r);
+
 /** cli_alarm() - end the program with EXIT_TIMEOUT and "@text" after @seconds; 0: never. @text must stay valid. */
 void cli_alarm(unsigned int seconds, const char *text);
 

@@ -162,13 +162,10 @@ static int restore_bytes(struct restore *x, struct err *err)
 
 static int verdict(struct restore *x, int r, const struct err *err)
 {
-	cli_progress_end();
-	if (x->stop && *x->stop) {
-		cli_error("interrupted");
-		return 128 + *x->stop;
-	}
-	if (r == -EPIPE)
-		return EXIT_PARTIAL;
+	const int cut = cli_cut_short(x->stop, r);
+
+	if (cut >= 0)
+		return cut;
 	if (r < 0) {
 		const int status = cli_fail(err, r);
 

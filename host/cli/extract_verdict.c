@@ -144,15 +144,11 @@ static void report(struct extract *x, bool quiet)
 int extract_verdict(struct extract *x, int r, struct err *err)
 {
 	const struct restore_report *s = &x->sum;
+	const int cut = cli_cut_short(x->stop, r);
 	int damage;
 
-	cli_progress_end();
-	if (x->stop && *x->stop) {
-		cli_error("interrupted");
-		return 128 + *x->stop;
-	}
-	if (r == -EPIPE)
-		return EXIT_PARTIAL;
+	if (cut >= 0)
+		return cut;
 	report(x, args_flag(x->args, "quiet") || r < 0);
 	damage = x->damaged != 0;
 	if (x->target.nr_disks && (r < 0 || s->incomplete || x->errors))

@@ -124,6 +124,16 @@ const volatile sig_atomic_t *cli_signals_defer(int fd)
 	return &deferred;
 }
 
+int cli_cut_short(const volatile sig_atomic_t *stop, int r)
+{
+	cli_progress_end();
+	if (stop && *stop) {
+		cli_error("interrupted");
+		return 128 + *stop;
+	}
+	return r == -EPIPE ? EXIT_PARTIAL : -1;
+}
+
 static void start_alarm(unsigned int seconds)
 {
 	sigset_t set;
