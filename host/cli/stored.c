@@ -50,11 +50,18 @@ int stored_find(const struct snapshot *sn, const char *arg, struct buf *ret, str
 	return buf_cstr(ret) ? 0 : err_set(err, buf_ok(ret), "file of the snapshot");
 }
 
+size_t stored_without(const char *name, size_t len, const char *suffix)
+{
+	const size_t n = strlen(suffix);
+
+	return len > n && !memcmp(name + len - n, suffix, n) ? len - n : len;
+}
+
 bool stored_has_suffix(const char *name, const char *suffix)
 {
-	const size_t len = strlen(name), n = strlen(suffix);
+	const size_t len = strlen(name);
 
-	return len > n && !strcmp(name + len - n, suffix);
+	return stored_without(name, len, suffix) < len;
 }
 
 bool stored_is_archive(const char *name)

@@ -17,6 +17,9 @@
  */
 int stored_find(const struct snapshot *sn, const char *arg, struct buf *ret, struct err *err);
 
+/** stored_without() - Return: length of the name (@len bytes) without @suffix, if it ends so with something before it; else @len. */
+size_t stored_without(const char *name, size_t len, const char *suffix);
+
 /** stored_has_suffix() - does the name end so, with something before it? */
 bool stored_has_suffix(const char *name, const char *suffix);
 

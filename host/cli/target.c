@@ -7,14 +7,12 @@
 #include <strings.h>
 #include <time.h>
 
-#include "common/b64.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/path.h"
 #include "common/utf8.h"
-#include "host/confine/confine.h"
-#include "host/cli/archive.h"
 #include "host/cli/mount_options.h"
+#include "host/cli/stored.h"
 
 #define NS_DEPTH_MAX 7
 #define NS_MAX 256
@@ -152,14 +150,6 @@ static int parse_store(const struct args *a, size_t *pos, struct target *t, stru
 	return 0;
 }
 
-/* Return: length of @s without @suffix, if it has it and something is left. */
-static size_t without(const char *s, size_t len, const char *suffix)
-{
-	size_t n = strlen(suffix);
-
-	return len > n && !memcmp(s + len - n, suffix, n) ? len - n : len;
-}
-
 static int check_disk_name(const struct target *t, const char *name, struct err *err)
 {
 	for (const char *p = name; *p; p++)
@@ -209,7 +199,7 @@ static int parse_disk(struct target *t, const char *arg, struct err *err)
 		name = strdup(slash ? slash + 1 : file);
 	if (!name)
 		return err_set(err, -ENOMEM, "--disk");
-	name[without(name, strlen(name), WIRE_DISK_SUFFIX)] = 0;
+	name[stored_without(name, strlen(name), WIRE_DISK_SUFFIX)] = 0;
 	r = check_disk_name(t, name, err);
 	if (r < 0)
 		return r;
@@ -288,7 +278,7 @@ int target_parse(const struct args *a, size_t *pos, struct target *ret, struct e
 
 static bool is_image(const char *name)
 {
-	return without(name, strlen(name), WIRE_DISK_SUFFIX) != strlen(name);
+	return stored_has_suffix(name, WIRE_DISK_SUFFIX);
 }
 
 static int open_with_key(struct target *t, struct err *err)
@@ -343,7 +333,7 @@ static int check_seal(struct target *t, struct err *err)
 int target_open(struct target *t, struct err *err)
 {
 	const struct store_file *f;
-	size_t nr;
+	size_t nr, n;
 	int r;
 
 	if (!t->spec.repository)
@@ -363,7 +353,8 @@ int target_open(struct target *t, struct err *err)
 	for (size_t i = 0; r == 0 && i < nr; i++) {
 		if (!is_image(f[i].name))
 			continue;
-		r = add_disk(t, strndup(f[i].name, without(f[i].name, strlen(f[i].name), WIRE_DISK_SUFFIX)), NULL, f[i].name, err);
+		n = stored_without(f[i].name, strlen(f[i].name), WIRE_DISK_SUFFIX);
+		r = add_disk(t, strndup(f[i].name, n), NULL, f[i].name, err);
 	}
 	return r;
 }
@@ -381,233 +372,4 @@ void target_free(struct target *t)
 	free(t->mount);
 	crypt_key_wipe(&t->key);
 	*t = (struct target){ 0 };
-}
-
-const char *target_archive(const struct target *t, size_t disk)
-{
-	return t->disks[disk].archive ? t->disks[disk].archive : t->disks[disk].name;
-}
-
-static bool same(const char *p, size_t len, const char *name)
-{
-	return len == strlen(name) && !memcmp(p, name, len);
-}
-
-/* Exactly so first, then with less behind it. */
-static int find_disk(const struct target *t, const char *p, size_t len, size_t *ret, struct err *err)
-{
-	char q[300];
-
-	for (size_t i = 0; i < t->nr_disks; i++) {
-		if (same(p, len, target_archive(t, i))) {
-			*ret = i;
-			return 0;
-		}
-	}
-	for (size_t i = 0; i < t->nr_disks; i++) {
-		size_t stem = without(p, len, t->store ? ".img" : WIRE_DISK_SUFFIX);
-
-		if (same(p, stem, t->disks[i].name)) {
-			*ret = i;
-			return 0;
-		}
-	}
-	log_quote(p, len, q, sizeof(q));
-	return err_text(err, -ENOENT, "no %s '%s': list / shows what there is", t->store ? "archive" : "disk", q);
-}
-
-static int append_component(struct buf *b, const char *p, size_t len, struct err *err)
-{
-	if (memchr(p, 0, len))
-		return err_text(err, -EINVAL, "the path has a NUL byte");
-	if (len == 1 && *p == '.')
-		return 0;
-	if (len == 2 && !memcmp(p, "..", 2))
-		return err_text(err, -EINVAL, "'..' is not possible in a path");
-	buf_u8(b, '/');
-	buf_add(b, p, len);
-	return 0;
-}
-
-static int parse_path(const struct target *t, const char *p, size_t left, struct target_path *ret, struct err *err)
-{
-	const char *c;
-	size_t n;
-	int r;
-
-	if (!left)
-		return err_text(err, -EINVAL, "the path is empty");
-	if (left > WIRE_PATH_MAX)
-		return err_set(err, -ENAMETOOLONG, "path");
-	ret->root = !path_next(&p, &left, &c, &n);
-	if (ret->root)
-		return 0;
-	r = find_disk(t, c, n, &ret->disk, err);
-	if (r < 0 && t->snapshot)
-		ret->archive = archive_resolve(t->snapshot, c, n);
-	if (r < 0 && !ret->archive)
-		return r;
-	r = 0;
-	buf_str(&ret->bytes, ret->archive ? ret->archive : target_archive(t, ret->disk));
-	ret->archive_len = ret->bytes.len;
-	while (r == 0 && path_next(&p, &left, &c, &n))
-		r = append_component(&ret->bytes, c, n, err);
-	if (r == 0 && buf_ok(&ret->bytes) < 0)
-		r = err_set(err, buf_ok(&ret->bytes), "path");
-	return r;
-}
-
-int target_path(const struct target *t, const char *text, size_t len, bool base64, struct target_path *ret,
-		struct err *err)
-{
-	CLEANUP_BUF struct buf raw = BUF_INIT;
-	int r;
-
-	*ret = (struct target_path){ .bytes = BUF_INIT };
-	if (base64) {
-		if (b64_decode(&raw, text, len) < 0)
-			return err_text(err, -EINVAL, "the path is not base64");
-		text = (const char *)raw.data;
-		len = raw.len;
-	}
-	r = parse_path(t, text, len, ret, err);
-	if (r < 0)
-		target_path_free(ret);
-	return r;
-}
-
-void target_path_free(struct target_path *p)
-{
-	buf_free(&p->bytes);
-}
-
-const char *target_inner(const struct target_path *p, size_t *ret_len)
-{
-	size_t skip = p->archive_len < p->bytes.len ? p->archive_len + 1 : p->bytes.len;
-
-	*ret_len = p->bytes.len - skip;
-	return *ret_len ? (const char *)p->bytes.data + skip : "";
-}
-
-static bool confined;	/* this process, for good */
-static uint32_t last_vm;	/* that this process was connected to */
-
-int target_confine(const struct target *t, struct err *err)
-{
-	int r = confined ? 0 : confine_command(t->out_dir ? *t->out_dir : -1, err);
-
-	confined = r == 0;
-	return r;
-}
-
-/* A session that runs keeps what it was started with: a weaker jail than was asked for is refused, the rest is told. */
-static int check_session(const struct target *t, const struct session_conn *conn, struct err *err)
-{
-	const struct session_spec *s = &t->spec;
-	static bool told;
-	uint32_t idle = s->idle_timeout_s == SESSION_IDLE_NONE ? 0 : s->idle_timeout_s;
-
-	if (t->strict_jail && conn->reduced_jail)
-		return err_text(err, -EHOSTDOWN, "the session that runs has the reduced jail: end it with 'pluck stop' first");
-	if (told)
-		return 0;
-	told = true;
-	if (s->reduced_jail && !conn->reduced_jail)
-		log_warn("the session that runs keeps its strict jail");
-	if (s->memory_mib && s->memory_mib != conn->memory_mib)
-		log_warn("the session that runs keeps its memory of %u MiB: end it with 'pluck stop' first for another size",
-			 conn->memory_mib);
-	if (s->idle_timeout_s && idle != conn->idle_timeout_s)
-		log_warn("the session that runs keeps its idle time-out of %u s", conn->idle_timeout_s);
-	if (s->accel == SESSION_ACCEL_KVM && !conn->kvm)
-		log_warn("the VM runs without KVM");
-	if (s->accel == SESSION_ACCEL_TCG && conn->kvm)
-		log_warn("the session that runs keeps KVM");
-	return 0;
-}
-
-int target_why(const struct target *t, int code, struct err *err)
-{
-	struct err why = ERR_INIT;
-
-	if (code != -ENODATA && code != -EPROTO && code != -ECONNRESET && code != -ETIMEDOUT && code != -EBADMSG)
-		return code;
-	if (!t->nr_disks || session_why(&t->spec, last_vm, &why) == 0)
-		return code;
-	*err = why;
-	return why.code;
-}
-
-int target_connect(const struct target *t, struct client **ret, int *ret_fd, struct err *err)
-{
-	struct session_spec spec = t->spec;
-	struct session_conn conn;
-	int r;
-
-	spec.no_start = confined;
-	if (spec.reduced_jail && !confined)
-		log_warn("the jail is reduced: QEMU has no namespaces of its own");
-	r = session_connect(&spec, cli_phase, NULL, &conn, err);
-	cli_progress_end();
-	if (r < 0)
-		return r;
-	last_vm = conn.vm;
-	r = check_session(t, &conn, err);
-	if (r == 0)
-		r = target_confine(t, err);
-	if (r < 0) {
-		(void)close(conn.fd);
-		return r;
-	}
-	*ret = client_new(conn.fd, conn.ticket);
-	if (ret_fd)
-		*ret_fd = conn.fd;
-	explicit_bzero(conn.ticket, sizeof(conn.ticket));
-	return *ret ? 0 : err_set(err, -ENOMEM, "connection");
-}
-
-int target_stat(const struct target *t, const struct target_path *p, json_t **ret, struct err *err)
-{
-	struct client *c = NULL;
-	const char *inner;
-	size_t len;
-	int r;
-
-	if (p->archive) {
-		inner = target_inner(p, &len);
-		r = target_confine(t, err);
-		return r < 0 ? r : archive_stat(t->snapshot, p->archive, inner, len, ret, err);
-	}
-	r = target_connect(t, &c, NULL, err);
-	if (r == 0)
-		r = target_why(t, client_stat(c, p->bytes.data, p->bytes.len, ret, err), err);
-	client_free(c);
-	return r;
-}
-
-int target_report_damage(const struct target *t)
-{
-	CLEANUP_FREE char *text = NULL;
-	struct err err = ERR_INIT;
-	json_t *list, *o;
-	size_t i;
-	int r = session_damage(&t->spec, &text, &err);
-
-	if (r <= 0)
-		return 0;
-	list = json_loads(text, 0, NULL);
-	json_array_foreach(list, i, o) {
-		const char *disk = "?", *why = "?";
-		json_int_t off = 0, len = 0;
-
-		if (i == CLI_NOTES_MAX)
-			break;
-		(void)json_unpack(o, "{s?s,s?I,s?I,s?s}", "disk", &disk, "offset", &off, "length", &len, "error", &why);
-		cli_error("disk '%s': %" JSON_INTEGER_FORMAT " bytes at %" JSON_INTEGER_FORMAT " cannot be read: %s",
-			  disk, len, off, why);
-	}
-	if (r > CLI_NOTES_MAX)
-		cli_error("and %d more ranges", r - CLI_NOTES_MAX);
-	json_decref(list);
-	return r;
 }

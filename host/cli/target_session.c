@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The session of a target: a client of its agent, and what the session knows of a VM or disk that failed. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "host/cli/archive.h"
+#include "host/cli/target.h"
+#include "host/confine/confine.h"
+
+static bool confined;	/* this process, for good */
+static uint32_t last_vm;	/* that this process was connected to */
+
+int target_confine(const struct target *t, struct err *err)
+{
+	int r = confined ? 0 : confine_command(t->out_dir ? *t->out_dir : -1, err);
+
+	confined = r == 0;
+	return r;
+}
+
+/* A session that runs keeps what it was started with: a weaker jail than was asked for is refused, the rest is told. */
+static int check_session(const struct target *t, const struct session_conn *conn, struct err *err)
+{
+	const struct session_spec *s = &t->spec;
+	static bool told;
+	uint32_t idle = s->idle_timeout_s == SESSION_IDLE_NONE ? 0 : s->idle_timeout_s;
+
+	if (t->strict_jail && conn->reduced_jail)
+		return err_text(err, -EHOSTDOWN, "the session that runs has the reduced jail: end it with 'pluck stop' first");
+	if (told)
+		return 0;
+	told = true;
+	if (s->reduced_jail && !conn->reduced_jail)
+		log_warn("the session that runs keeps its strict jail");
+	if (s->memory_mib && s->memory_mib != conn->memory_mib)
+		log_warn("the session that runs keeps its memory of %u MiB: end it with 'pluck stop' first for another size",
+			 conn->memory_mib);
+	if (s->idle_timeout_s && idle != conn->idle_timeout_s)
+		log_warn("the session that runs keeps its idle time-out of %u s", conn->idle_timeout_s);
+	if (s->accel == SESSION_ACCEL_KVM && !conn->kvm)
+		log_warn("the VM runs without KVM");
+	if (s->accel == SESSION_ACCEL_TCG && conn->kvm)
+		log_warn("the session that runs keeps KVM");
+	return 0;
+}
+
+int target_why(const struct target *t, int code, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (code != -ENODATA && code != -EPROTO && code != -ECONNRESET && code != -ETIMEDOUT && code != -EBADMSG)
+		return code;
+	if (!t->nr_disks || session_why(&t->spec, last_vm, &why) == 0)
+		return code;
+	*err = why;
+	return why.code;
+}
+
+int target_connect(const struct target *t, struct client **ret, int *ret_fd, struct err *err)
+{
+	struct session_spec spec = t->spec;
+	struct session_conn conn;
+	int r;
+
+	spec.no_start = confined;
+	if (spec.reduced_jail && !confined)
+		log_warn("the jail is reduced: QEMU has no namespaces of its own");
+	r = session_connect(&spec, cli_phase, NULL, &conn, err);
+	cli_progress_end();
+	if (r < 0)
+		return r;
+	last_vm = conn.vm;
+	r = check_session(t, &conn, err);
+	if (r == 0)
+		r = target_confine(t, err);
+	if (r < 0) {
+		(void)close(conn.fd);
+		return r;
+	}
+	*ret = client_new(conn.fd, conn.ticket);
+	if (ret_fd)
+		*ret_fd = conn.fd;
+	explicit_bzero(conn.ticket, sizeof(conn.ticket));
+	return *ret ? 0 : err_set(err, -ENOMEM, "connection");
+}
+
+int target_stat(const struct target *t, const struct target_path *p, json_t **ret, struct err *err)
+{
+	struct client *c = NULL;
+	const char *inner;
+	size_t len;
+	int r;
+
+	if (p->archive) {
+		inner = target_inner(p, &len);
+		r = target_confine(t, err);
+		return r < 0 ? r : archive_stat(t->snapshot, p->archive, inner, len, ret, err);
+	}
+	r = target_connect(t, &c, NULL, err);
+	if (r == 0)
+		r = target_why(t, client_stat(c, p->bytes.data, p->bytes.len, ret, err), err);
+	client_free(c);
+	return r;
+}
+
+int target_report_damage(const struct target *t)
+{
+	CLEANUP_FREE char *text = NULL;
+	struct err err = ERR_INIT;
+	json_t *list, *o;
+	size_t i;
+	int r = session_damage(&t->spec, &text, &err);
+
+	if (r <= 0)
+		return 0;
+	list = json_loads(text, 0, NULL);
+	json_array_foreach(list, i, o) {
+		const char *disk = "?", *why = "?";
+		json_int_t off = 0, len = 0;
+
+		if (i == CLI_NOTES_MAX)
+			break;
+		(void)json_unpack(o, "{s?s,s?I,s?I,s?s}", "disk", &disk, "offset", &off, "length", &len, "error", &why);
+		cli_error("disk '%s': %" JSON_INTEGER_FORMAT " bytes at %" JSON_INTEGER_FORMAT " cannot be read: %s",
+			  disk, len, off, why);
+	}
+	if (r > CLI_NOTES_MAX)
+		cli_error("and %d more ranges", r - CLI_NOTES_MAX);
+	json_decref(list);
+	return r;
+}
