@@ -13,6 +13,7 @@
 
 #include "agent/work.h"
 #include "common/cleanup.h"
+#include "common/hex.h"
 #include "common/io.h"
 #include "common/log.h"
 
@@ -70,7 +71,7 @@ int init_setup(struct err *err)
 static bool is_hex(const char *s, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		if (!strchr("0123456789abcdefABCDEF", s[i]) || !s[i])
+		if (hex_digit(s[i]) < 0)
 			return false;
 	return true;
 }

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "common/buf.h"
+#include "common/hex.h"
 
 enum body_state { BODY_FIXED, BODY_LINE, BODY_DATA, BODY_DATA_END, BODY_TRAILER, BODY_DONE, BODY_BAD };
 
@@ -212,24 +213,13 @@ const struct http_field *http_field(const struct http_head *h, const char *name)
 	return find(h->field, h->nr_fields, name, strlen(name));
 }
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static int unescape(const char *p, size_t len, struct buf *out)
 {
 	for (size_t i = 0; i < len; i++) {
 		if (p[i] == '%') {
-			if (len - i < 3 || hex(p[i + 1]) < 0 || hex(p[i + 2]) < 0)
+			if (len - i < 3 || hex_digit(p[i + 1]) < 0 || hex_digit(p[i + 2]) < 0)
 				return -EBADMSG;
-			buf_u8(out, (uint8_t)(hex(p[i + 1]) << 4 | hex(p[i + 2])));
+			buf_u8(out, (uint8_t)(hex_digit(p[i + 1]) << 4 | hex_digit(p[i + 2])));
 			i += 2;
 		} else {
 			buf_u8(out, p[i] == '+' ? ' ' : (uint8_t)p[i]);
@@ -344,9 +334,9 @@ static int end_chunk_line(struct http_body *b)
 	if (b->line_len < 3)
 		return -EBADMSG;
 	for (size_t i = 0; i < b->line_len - 2; i++) {
-		if (hex(b->line[i]) < 0)
+		if (hex_digit(b->line[i]) < 0)
 			return -EBADMSG;
-		v = v << 4 | (uint64_t)hex(b->line[i]);
+		v = v << 4 | (uint64_t)hex_digit(b->line[i]);
 	}
 	if (v > UINT64_MAX - b->total)
 		return -EBADMSG;

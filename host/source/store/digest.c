@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <openssl/evp.h>
 
+#include "common/hex.h"
+
 int digest_sha256(const void *p, size_t n, const void *p2, size_t n2, uint8_t ret[static DIGEST_BYTES])
 {
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
@@ -25,17 +27,6 @@ void digest_to_hex(const uint8_t d[static DIGEST_BYTES], char ret[static DIGEST_
 	ret[DIGEST_HEX] = 0;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 int digest_from_hex(const char *hex, size_t len, uint8_t ret[static DIGEST_BYTES])
 {
 	uint8_t d[DIGEST_BYTES];
@@ -43,7 +34,7 @@ int digest_from_hex(const char *hex, size_t len, uint8_t ret[static DIGEST_BYTES
 	if (len != DIGEST_HEX)
 		return -EBADMSG;
 	for (size_t i = 0; i < DIGEST_BYTES; i++) {
-		int hi = hex_value(hex[2 * i]), lo = hex_value(hex[2 * i + 1]);
+		int hi = hex_digit(hex[2 * i]), lo = hex_digit(hex[2 * i + 1]);
 
 		if (hi < 0 || lo < 0)
 			return -EBADMSG;
