@@ -26,13 +26,8 @@ ROOT = os.geteuid() == 0
 
 
 def make_disk(scratch):
-    top = scratch.new_dir("tree")
-    images.make_posix_tree(top)
-    images.settle_times(top)
-    path = scratch.join("disk.img")
     ns = {b"posix/times/time-1960": 250000000, b"posix/times/time-2100": 1}
-    volume = images.make_ext4(path, 96 * MIB, top, "whole", ns=ns)
-    images.remove_tree(top)
+    path, volume = images.make_ext4_disk(scratch, "disk.img", 96 * MIB, images.make_posix_tree, ns=ns)
     return ["--disk", "a=" + path], volume
 
 

@@ -109,14 +109,7 @@ def check_jail(tap, scratch, disk, who, pluck, uid, options=()):
 
 
 def make_disk(scratch):
-    top = scratch.new_dir("tree")
-    images.make_common_tree(top)
-    images.settle_times(top)
-    path = scratch.join("disk.img")
-    images.make_ext4(path, 32 * MIB, top, "whole")
-    images.remove_tree(top)
-    os.chmod(path, 0o644)
-    return path
+    return images.make_ext4_disk(scratch, "disk.img", 32 * MIB, images.make_common_tree)[0]
 
 
 def status_of(pid):

@@ -18,7 +18,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import images
 import manifest as M
-from program import AS_NOBODY, CONTROL_READY, NOBODY, SANITIZED, Pluck, Scratch, control_request, descendants, full_pipe, public_copy, roles, wait_gone
+from program import AS_NOBODY, CONTROL_READY, NOBODY, SANITIZED, Pluck, Scratch, control_request, descendants, full_pipe, public_copy, roles, wait_for, wait_gone
 from tap import Tap, test_data
 from volume_check import VolumeCheck
 
@@ -261,18 +261,24 @@ def check_secrets(tap, pluck, scratch, store, keys, key):
         tap.skip("the memory of the processes", "needs root")
 
 
+def await_writer(child):
+    """Until it is stuck writing to the full pipe, or has ended."""
+    def stuck():
+        if child.poll() is not None:
+            return True
+        with open("/proc/%d/wchan" % child.pid, encoding="utf-8") as f:
+            return "pipe" in f.read()
+
+    wait_for(stuck, 60)
+
+
 def dump_of(scratch, argv, env):
     """Ends a program that is stuck writing with SIGABRT, no limit on core dumps. Return: was it there, size of the dump or None."""
     where = scratch.new_dir("dumps")
     r, w = full_pipe()
     child = subprocess.Popen(["prlimit", "--core=unlimited"] + argv, cwd=where, env=env, stdin=subprocess.DEVNULL, stdout=w, stderr=subprocess.DEVNULL)
     os.close(w)
-    end = time.monotonic() + 60
-    while child.poll() is None and time.monotonic() < end:
-        with open("/proc/%d/wchan" % child.pid, encoding="utf-8") as f:
-            if "pipe" in f.read():
-                break
-        time.sleep(0.02)
+    await_writer(child)
     child.send_signal(signal.SIGABRT)
     os.close(r)
     code = child.wait(60)
@@ -285,12 +291,7 @@ def dumpable(argv, env):
     r, w = full_pipe()
     child = subprocess.Popen(AS_NOBODY + argv, env=env, stdin=subprocess.DEVNULL, stdout=w, stderr=subprocess.DEVNULL)
     os.close(w)
-    end = time.monotonic() + 60
-    while child.poll() is None and time.monotonic() < end:
-        with open("/proc/%d/wchan" % child.pid, encoding="utf-8") as f:
-            if "pipe" in f.read():
-                break
-        time.sleep(0.02)
+    await_writer(child)
     there = child.poll() is None
     owner = os.stat("/proc/%d/environ" % child.pid).st_uid if there else None
     os.close(r)

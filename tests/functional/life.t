@@ -20,17 +20,12 @@ from program import CONTROL_MAGIC, NOBODY, Pluck, Scratch, alive, binary, contro
 from tap import Tap
 
 
-
 def make_disk(scratch):
-    top = scratch.new_dir("tree")
-    images.put(top, "name", b"one")
-    images.put(top, "big", images.noise(24 * MIB, 1))
-    images.settle_times(top)
-    path = scratch.join("life.img")
-    images.make_ext4(path, 48 * MIB, top, "whole")
-    images.remove_tree(top)
-    os.chmod(path, 0o644)
-    return path
+    def fill(top):
+        images.put(top, "name", b"one")
+        images.put(top, "big", images.noise(24 * MIB, 1))
+
+    return images.make_ext4_disk(scratch, "life.img", 48 * MIB, fill)[0]
 
 
 def status(pluck):

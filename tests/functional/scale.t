@@ -23,14 +23,8 @@ MARKS = ((0, b"begin"), (TIB // 2, b"middle"), (TIB - 4096, b"end"))	# of the fi
 
 
 def crowd(scratch):
-    """EROFS with a directory of CROWD entries and one of 10."""
-    fs = erofs.Erofs()
-    for name, count in ((b"many", CROWD), (b"few", 10)):
-        at = fs.add(fs.root, name, erofs.DIR)
-        for i in range(count):
-            fs.add(at, b"entry-%07d" % i)
     path = scratch.join("crowd.img")
-    fs.save(path)
+    erofs.save_crowd(path, CROWD)
     return ["--disk", "crowd=" + path]
 
 

@@ -19,17 +19,12 @@ from program import AS_NOBODY, NOBODY, SANITIZED, Pluck, Scratch, binary, descen
 from tap import Tap
 
 
-
 def make_disk(scratch, name):
-    top = scratch.new_dir("tree")
-    images.make_common_tree(top)
-    images.put(top, "name", name.encode())
-    images.settle_times(top)
-    path = scratch.join(name + ".img")
-    images.make_ext4(path, 32 * MIB, top, "whole")
-    images.remove_tree(top)
-    os.chmod(path, 0o644)
-    return path
+    def fill(top):
+        images.make_common_tree(top)
+        images.put(top, "name", name.encode())
+
+    return images.make_ext4_disk(scratch, name + ".img", 32 * MIB, fill)[0]
 
 
 def sessions(pluck):

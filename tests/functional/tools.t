@@ -14,12 +14,7 @@ from tap import TOP, Tap
 
 
 def make_disk(scratch):
-    top = scratch.new_dir("tree")
-    images.put(top, "etc/motd", b"hello\n")
-    path = scratch.join("a.img")
-    images.make_ext4(path, 16 * MIB, top, "whole", label="tooldisk")
-    images.remove_tree(top)
-    return path
+    return images.make_ext4_disk(scratch, "a.img", 16 * MIB, lambda top: images.put(top, "etc/motd", b"hello\n"), label="tooldisk")[0]
 
 
 def check_programs(tap, pluck, disk):

@@ -61,6 +61,16 @@ class Erofs:
         return struct.pack("<HHHHIIIIHHI", 0, 0, MODES[kind], min(links, 65535), blocks * BLOCK, 0, block, number, 0, 0, 0)
 
 
+def save_crowd(path, count):
+    """An image with a directory "many" of count entries, and "few" of 10."""
+    fs = Erofs()
+    for name, nr in ((b"many", count), (b"few", 10)):
+        at = fs.add(fs.root, name, DIR)
+        for i in range(nr):
+            fs.add(at, b"entry-%07d" % i)
+    fs.save(path)
+
+
 def directory(entries):
     """The blocks of a directory: entries in front, their names behind, sorted across all blocks."""
     blocks, part, room = [], [], BLOCK

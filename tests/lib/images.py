@@ -217,6 +217,18 @@ def make_ext4(image, size, top, ident, label="data", fstype="ext4", features=Non
     return volume
 
 
+def make_ext4_disk(scratch, name, size, fill, **kw):
+    """ext4 on a whole disk, with what fill(top) makes. Return: its path, its volume."""
+    top = scratch.new_dir("tree")
+    fill(top)
+    settle_times(top)
+    path = scratch.join(name)
+    volume = make_ext4(path, size, top, "whole", **kw)
+    remove_tree(top)
+    os.chmod(path, 0o644)
+    return path, volume
+
+
 def make_vfat(image, size, top, ident, label="FATVOL"):
     """FAT32 by mtools: no owners, times every two seconds, names that FAT can hold only."""
     run("truncate", "-s", str(size), image)

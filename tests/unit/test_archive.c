@@ -28,56 +28,19 @@
 #include "host/source/store/key.h"
 #include "host/source/store/store.h"
 #include "tests/lib/archive_check.c"
+#include "tests/lib/golden.h"
 
 #define BLOCK ((size_t)256 << 10)
 
-static char dir[] = "/tmp/pluck-archive-XXXXXX";
-static char golden[PATH_MAX];
-static bool unpacked;
-
-static void run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static void run(const char *fmt, ...)
-{
-	char cmd[4 * PATH_MAX];
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(cmd, sizeof(cmd), fmt, ap);
-	va_end(ap);
-	assert_int_equal(system(cmd), 0);
-}
-
 static int setup(void **state)
 {
-	const char *from = getenv("PLUCK_GOLDEN");
-
 	(void)state;
-	from = from ? from : "../shared/golden";
-	if (!realpath(from, golden) || !mkdtemp(dir))
+	if (!golden_open())
 		return 0;
-	unpacked = true;
-	run("cd %s && zstd -dcq --long=27 %s/stores/plain.tar.zst | tar xf - --no-same-owner; "
-	    "zstd -dcq --long=27 %s/old/pxar/archives.tar.zst | tar xf - --no-same-owner", dir, golden, golden);
-	run("cd %s && for s in server-0.8.9 server-1.1.14 server-4.2.3; do zstd -dcq --long=27 %s/old/stores/$s.tar.zst | "
-	    "tar xf - --no-same-owner; done", dir, golden);
+	golden_unpack("stores/plain");
+	golden_unpack("old/pxar/archives");
+	golden_unpack_old();
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	char cmd[128];
-
-	(void)state;
-	(void)snprintf(cmd, sizeof(cmd), "chmod -R u+w %s 2>&-; rm -rf %s", dir, dir);
-	return unpacked ? system(cmd) : 0;
-}
-
-static bool have_golden(void)
-{
-	if (unpacked)
-		return true;
-	print_message("skipped: no golden data ($PLUCK_GOLDEN, ../shared/golden)\n");
-	return false;
 }
 
 struct sha {
@@ -552,7 +515,7 @@ static void test_encrypted(void **state)
 	(void)state;
 	if (!have_golden())
 		return;
-	run("cd %s && zstd -dcq --long=27 %s/stores/encrypted.tar.zst | tar xf - --no-same-owner", dir, golden);
+	golden_unpack("stores/encrypted");
 	(void)snprintf(path, sizeof(path), "%s/keys/scrypt.json", golden);
 	assert_int_equal(io_read_file(-1, path, KEY_FILE_MAX, &json, &len), 0);
 	assert_int_equal(key_load(json, len, "golden pass", 11, &key, NULL), 0);
@@ -598,5 +561,5 @@ int main(void)
 		cmocka_unit_test(test_encrypted),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, golden_close);
 }

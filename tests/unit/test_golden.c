@@ -27,55 +27,19 @@
 #include "host/source/store/index_fixed.h"
 #include "host/source/store/key_file.h"
 #include "host/source/store/priv.h"
-
-static char dir[] = "/tmp/pluck-golden-XXXXXX";
-static char golden[PATH_MAX];
-static bool unpacked;
-
-static void run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static void run(const char *fmt, ...)
-{
-	char cmd[4 * PATH_MAX];
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(cmd, sizeof(cmd), fmt, ap);
-	va_end(ap);
-	assert_int_equal(system(cmd), 0);
-}
+#include "tests/lib/golden.h"
 
 static int setup(void **state)
 {
-	const char *from = getenv("PLUCK_GOLDEN");
-
 	(void)state;
-	from = from ? from : "../shared/golden";
-	if (!realpath(from, golden) || !mkdtemp(dir))
+	if (!golden_open())
 		return 0;
-	unpacked = true;
-	run("cd %s && for s in plain encrypted; do zstd -dcq --long=27 %s/stores/$s.tar.zst | tar xf - --no-same-owner; "
-	    "zstd -dcq %s/stores/$s.contents.jsonl.zst >$s.contents; done", dir, golden, golden);
-	run("cd %s && for s in server-0.8.9 server-1.1.14 server-4.2.3; do zstd -dcq --long=27 %s/old/stores/$s.tar.zst | tar xf - "
-	    "--no-same-owner; zstd -dcq %s/old/stores/$s.contents.jsonl.zst >$s.contents; done", dir, golden, golden);
+	golden_unpack("stores/plain");
+	golden_unpack("stores/encrypted");
+	golden_unpack_old();
+	run("cd %s && for s in %s/stores/*.contents.jsonl.zst %s/old/stores/*.contents.jsonl.zst; do zstd -dcq $s >$(basename $s .jsonl.zst); "
+	    "done", dir, golden, golden);
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	char cmd[128];
-
-	(void)state;
-	(void)snprintf(cmd, sizeof(cmd), "chmod -R u+w %s 2>&-; rm -rf %s", dir, dir);
-	return unpacked ? system(cmd) : 0;
-}
-
-/* Is the data there? Says so if not. */
-static bool have_golden(void)
-{
-	if (unpacked)
-		return true;
-	print_message("skipped: no golden data ($PLUCK_GOLDEN, ../shared/golden)\n");
-	return false;
 }
 
 static void load_key(const char *name, const char *pass, struct crypt_key *k)
@@ -427,5 +391,5 @@ int main(void)
 		cmocka_unit_test(test_paper),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, golden_close);
 }

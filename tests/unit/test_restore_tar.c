@@ -17,22 +17,11 @@
 #include "common/pxar/encode.h"
 #include "common/pxar/format.h"
 #include "host/restore/restore.h"
+#include "tests/lib/shell.h"
 
 static char dir[] = "/tmp/pluck-tar-XXXXXX";
 static struct buf ar;
 static struct pxar_enc *enc;
-
-static int run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static int run(const char *fmt, ...)
-{
-	char cmd[4096];
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(cmd, sizeof(cmd), fmt, ap);
-	va_end(ap);
-	return system(cmd);
-}
 
 static uint64_t add(struct pxar_entry e, const char *data)
 {
@@ -145,22 +134,22 @@ static void test_read_back(void **state)
 	assert_non_null(f);
 	assert_true(fputs(python, f) >= 0);
 	assert_int_equal(fclose(f), 0);
-	assert_int_equal(run("python3 %s %s/a.tar", script, dir), 0);
-	assert_int_equal(run("cd %s && mkdir x && tar --xattrs --acls --xattrs-include='*' --exclude=d/c --numeric-owner -xpf a.tar -C x", dir), 0);
-	assert_int_equal(run("cd %s && [ \"$(stat -c %%.Y x/d/f)\" = 1700000000.123456789 ] && [ \"$(stat -c %%s:%%h x/d/sp x/d/f | xargs)\" = "
+	assert_int_equal(shell("python3 %s %s/a.tar", script, dir), 0);
+	assert_int_equal(shell("cd %s && mkdir x && tar --xattrs --acls --xattrs-include='*' --exclude=d/c --numeric-owner -xpf a.tar -C x", dir), 0);
+	assert_int_equal(shell("cd %s && [ \"$(stat -c %%.Y x/d/f)\" = 1700000000.123456789 ] && [ \"$(stat -c %%s:%%h x/d/sp x/d/f | xargs)\" = "
 			     "'1048576:1 6:2' ] && [ \"$(stat -c %%.Y x/d)\" = -0.250000000 ] && [ \"$(stat -c %%b x/d/sp)\" -lt 100 ]", dir), 0);
 	if (geteuid() == 0)
-		assert_int_equal(run("cd %s && getfacl -nc x/d/f | grep -qx 'user:1234:rw-.*' && [ $(stat -c %%u x/d/f) = 4000000000 ] && "
+		assert_int_equal(shell("cd %s && getfacl -nc x/d/f | grep -qx 'user:1234:rw-.*' && [ $(stat -c %%u x/d/f) = 4000000000 ] && "
 				     "[ \"$(getfattr --only-values -n user.b=%%3D x/d/f)\" = x ]", dir), 0);
-	if (run("command -v bsdtar >/dev/null") == 0) {
-		assert_int_equal(run("cd %s && mkdir y && bsdtar -xpf a.tar --exclude d/c -C y && cmp x/d/sp y/d/sp && [ \"$(stat -c %%.Y y/d/f)\" = "
+	if (shell("command -v bsdtar >/dev/null") == 0) {
+		assert_int_equal(shell("cd %s && mkdir y && bsdtar -xpf a.tar --exclude d/c -C y && cmp x/d/sp y/d/sp && [ \"$(stat -c %%.Y y/d/f)\" = "
 				     "1700000000.123456789 ] && [ \"$(readlink y/d/nnn*)\" = \"$(readlink x/d/nnn*)\" ]", dir), 0);
 	} else {
 		print_message("skipped: no bsdtar\n");
 	}
 	memset(&rep, 0, sizeof(rep));
 	assert_int_equal(write_tar(&rep, true), -ENODATA);
-	assert_int_equal(run("tail -c 1024 %s/a.tar | tr -d '\\0' | grep -q .", dir), 0);
+	assert_int_equal(shell("tail -c 1024 %s/a.tar | tr -d '\\0' | grep -q .", dir), 0);
 }
 
 static int setup(void **state)
@@ -174,7 +163,7 @@ static int teardown(void **state)
 	(void)state;
 	pxar_enc_free(enc);
 	buf_free(&ar);
-	return run("rm -rf %s", dir);
+	return shell("rm -rf %s", dir);
 }
 
 int main(void)

@@ -14,22 +14,11 @@
 #include <cmocka.h>
 
 #include "host/restore/zip_writer.h"
+#include "tests/lib/shell.h"
 
 #define MANY 70000u
 
 static char dir[] = "/tmp/pluck-zip-XXXXXX";
-
-static int run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static int run(const char *fmt, ...)
-{
-	char cmd[4096];
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(cmd, sizeof(cmd), fmt, ap);
-	va_end(ap);
-	return system(cmd);
-}
 
 static struct zip_writer *begin(const char *name, int *ret_fd)
 {
@@ -72,16 +61,16 @@ static void test_many(void **state)
 		add(z, name, i % 1000 ? "" : name);
 	}
 	finish(z, fd);
-	assert_int_equal(run("cd %s && python3 -c 'import zipfile; z=zipfile.ZipFile(\"many.zip\"); n=z.namelist(); assert len(n)==%u; "
+	assert_int_equal(shell("cd %s && python3 -c 'import zipfile; z=zipfile.ZipFile(\"many.zip\"); n=z.namelist(); assert len(n)==%u; "
 			     "assert z.read(\"d/69000\")==b\"d/69000\"; i=z.getinfo(\"d/69999\"); assert i.external_attr>>16==0o100640'",
 			     dir, MANY), 0);
-	if (run("command -v unzip >/dev/null") == 0)
-		assert_int_equal(run("cd %s && [ \"$(unzip -Z1 many.zip | wc -l)\" = %u ] && [ \"$(unzip -p many.zip d/69000)\" = d/69000 ]",
+	if (shell("command -v unzip >/dev/null") == 0)
+		assert_int_equal(shell("cd %s && [ \"$(unzip -Z1 many.zip | wc -l)\" = %u ] && [ \"$(unzip -p many.zip d/69000)\" = d/69000 ]",
 				     dir, MANY), 0);
-	if (run("command -v 7zz >/dev/null") == 0)
-		assert_int_equal(run("cd %s && 7zz t many.zip >/dev/null", dir), 0);
+	if (shell("command -v 7zz >/dev/null") == 0)
+		assert_int_equal(shell("cd %s && 7zz t many.zip >/dev/null", dir), 0);
 	/* Without its last byte it is no zip. */
-	assert_int_equal(run("cd %s && truncate -s -1 many.zip && ! python3 -m zipfile -l many.zip >/dev/null 2>&1", dir), 0);
+	assert_int_equal(shell("cd %s && truncate -s -1 many.zip && ! python3 -m zipfile -l many.zip >/dev/null 2>&1", dir), 0);
 }
 
 static void test_bad(void **state)
@@ -129,7 +118,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	return run("rm -rf %s", dir);
+	return shell("rm -rf %s", dir);
 }
 
 int main(void)
