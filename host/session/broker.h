@@ -137,6 +137,8 @@ void broker_agent_ready(struct broker *b);
 void machine_clear(struct machine *m);
 int machine_start(struct broker *b, bool kvm, struct err *err);
 void machine_stop(struct broker *b);
+/** machine_reap() - wait, for a second at most, for what became our children (we are subreaper) when bubblewrap or a broker was killed. */
+void machine_reap(void);
 
 /* devlink.c */
 /** devlink_send() - queue a message; @fd is taken over. */

@@ -80,6 +80,8 @@ static void answer_status(struct caller *c)
 	jsonw_key_u64(&w, "clients", b->nr_active);
 	jsonw_key_string(&w, "jail", b->spec->reduced_jail ? "reduced" : "strict");
 	jsonw_key_string(&w, "accel", b->m.kvm ? "kvm" : "tcg");
+	if (b->m.vm)
+		jsonw_key_string(&w, "limits", vm_limits(b->m.vm));
 	jsonw_key_u64(&w, "memory", memory_mib(b));
 	jsonw_key_u64(&w, "vms", b->life->nr_vms);
 	jsonw_key_u64(&w, "left-out", b->life->nr_left_out);

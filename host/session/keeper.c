@@ -24,6 +24,7 @@
 #include "common/log.h"
 #include "host/session/spec.h"
 #include "host/source/store/key.h"
+#include "host/vm/cgroup.h"
 
 struct keeper {
 	const struct session_spec *spec;
@@ -115,6 +116,9 @@ static void release(struct keeper *k)
 	}
 	if (k->dir >= 0)
 		(void)close(k->dir);
+	/* A broker that was killed has left its VM's group, and processes on their way out. */
+	machine_reap();
+	cgroup_sweep();
 	free(k->name);
 }
 

@@ -369,8 +369,7 @@ static void stop_device(struct machine *m)
 		;
 }
 
-/* What bubblewrap leaves when it is killed becomes our child (we are its subreaper). */
-static void reap_orphans(void)
+void machine_reap(void)
 {
 	const struct timespec nap = { .tv_nsec = 2000000 };
 
@@ -395,7 +394,7 @@ void machine_stop(struct broker *b)
 	broker_keep_console(b);
 	vm_free(m->vm);
 	stop_device(m);
-	reap_orphans();
+	machine_reap();
 	if (m->fill)
 		fill_free(m->fill, devlink_drop_job);
 	while (m->out) {

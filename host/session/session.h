@@ -91,7 +91,7 @@ int session_why(const struct session_spec *spec, uint32_t vm, struct err *err);
 
 /**
  * session_status_json() - malloc'ed JSON object {"NAME": {"pid","uptime","timeout","state","phase","reason","clients","memory","jail",
- * "accel","vms","left-out","console","disks":[..]} | {"error"}} of all of this user's sessions
+ * "accel","limits","vms","left-out","console","disks":[..]} | {"error"}} of all of this user's sessions
  */
 int session_status_json(char **ret_json, struct err *err);
 

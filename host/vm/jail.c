@@ -21,6 +21,7 @@
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "common/log.h"
 #include "host/confine/confine.h"
 #include "host/vm/vm.h"
 
@@ -168,10 +169,11 @@ struct step {
 	bool drop;
 	pid_t parent;
 	int null_fd, args_fd, filter_fd;
+	int go[2];	/* closed when it may go on */
 	int paths;	/* Landlock rule set of the reduced jail; -1 */
 	rlim_t max_tasks;
 	const char *program;
-	char *const *argv;
+	char *const *argv, *const *env;
 };
 
 /* What it cannot exceed. bubblewrap is small enough to run under the same. */
@@ -194,10 +196,14 @@ static bool enter_reduced(const struct step *s)
 static void __attribute__((noreturn)) run_child(const struct jail *j, const struct step *s)
 {
 	sigset_t none;
+	char c;
 
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)signal(SIGPIPE, SIG_DFL);
+	(void)close(s->go[1]);
+	while (read(s->go[0], &c, 1) < 0 && errno == EINTR)
+		;
 	if (dup2(s->null_fd, 0) < 0 || dup2(j->err_fd, 1) < 0 || dup2(j->err_fd, 2) < 0)
 		_exit(126);
 	if (close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
@@ -207,8 +213,10 @@ static void __attribute__((noreturn)) run_child(const struct jail *j, const stru
 			_exit(126);
 	if (!j->reduced && (fcntl(s->args_fd, F_SETFD, 0) < 0 || fcntl(s->filter_fd, F_SETFD, 0) < 0))
 		_exit(126);
-	if (s->drop && (setgroups(s->kvm == (gid_t)-1 ? 0 : 1, &s->kvm) < 0 || setresgid(s->gid, s->gid, s->gid) < 0 ||
-			setresuid(s->uid, s->uid, s->uid) < 0))
+	if (s->drop && setgroups(s->kvm == (gid_t)-1 ? 0 : 1, &s->kvm) < 0)
+		_exit(125);
+	/* systemd-run has to be root to ask for a scope, and does this itself. */
+	if (s->drop && !j->scope && (setresgid(s->gid, s->gid, s->gid) < 0 || setresuid(s->uid, s->uid, s->uid) < 0))
 		_exit(125);
 	/* After the change of user, which resets it. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != s->parent)
@@ -216,7 +224,7 @@ static void __attribute__((noreturn)) run_child(const struct jail *j, const stru
 	/* In this order: whatever makes the filter may need more address space than QEMU is to have. */
 	if ((j->reduced && !enter_reduced(s)) || !set_limits(j, s))
 		_exit(124);
-	(void)execve(s->program, s->argv, (char *const[]){ NULL });
+	(void)execve(s->program, s->argv, s->env);
 	_exit(127);
 }
 
@@ -254,20 +262,32 @@ static int make_paths(const struct jail *j, struct err *err)
 	return r < 0 ? err_set(err, r, "paths of the reduced jail") : TAKE_FD(set);
 }
 
+/* The child waits until it is where its limits are. */
 static int fork_child(const struct jail *j, struct step *s, pid_t *ret, struct err *err)
 {
+	int r = 0;
 	pid_t pid;
 
 	vm_jail_user(&s->uid, &s->gid);
 	s->drop = s->uid != geteuid();
 	s->max_tasks = count_tasks(s->uid) + JAIL_TASKS;
+	if (pipe2(s->go, O_CLOEXEC) < 0)
+		return err_set(err, -errno, "pipe");
 	pid = fork();
-	if (pid < 0)
-		return err_set(err, -errno, "fork for the jail");
 	if (pid == 0)
 		run_child(j, s);
+	if (pid < 0)
+		r = err_set(err, -errno, "fork for the jail");
+	else if (j->cgroup)
+		r = cgroup_add(j->cgroup, pid);
+	(void)close(s->go[0]);
+	(void)close(s->go[1]);
+	if (pid < 0)
+		return r;
 	*ret = pid;
-	return 0;
+	if (r < 0)
+		log_debug("control group: %s", strerror(-r));
+	return r < 0;
 }
 
 static int start_reduced(const struct jail *j, struct step *s, pid_t *ret, struct err *err)
@@ -300,11 +320,13 @@ static int start_strict(const struct jail *j, struct step *s, pid_t *ret, struct
 		return args_fd;
 	while (j->argv[nr])
 		nr++;
-	argv = calloc(nr + 5, sizeof(*argv));
+	argv = calloc(nr + 5 + SCOPE_WORDS, sizeof(*argv));
 	if (!argv)
 		return err_set(err, -ENOMEM, "jail");
 	(void)snprintf(number, sizeof(number), "%d", args_fd);
-	argv[at++] = "bwrap";
+	for (char *const *w = j->scope ? j->scope->words : NULL; w && *w; w++)
+		argv[at++] = *w;
+	argv[at++] = bwrap;
 	argv[at++] = "--args";
 	argv[at++] = number;
 	argv[at++] = "--";
@@ -312,14 +334,18 @@ static int start_strict(const struct jail *j, struct step *s, pid_t *ret, struct
 		argv[at++] = j->argv[i];
 	s->args_fd = args_fd;
 	s->filter_fd = filter_fd;
-	s->program = bwrap;
+	s->program = argv[0];
 	s->argv = (char *const *)(uintptr_t)argv;
+	if (j->scope)
+		s->env = j->scope->env;
 	return fork_child(j, s, ret, err);
 }
 
 int jail_start(const struct jail *j, pid_t *ret, struct err *err)
 {
-	struct step s = { .parent = getpid(), .kvm = kvm_group(j), .args_fd = -1, .filter_fd = -1, .paths = -1 };
+	static char *const no_env[] = { NULL };
+	struct step s = { .parent = getpid(), .kvm = kvm_group(j), .args_fd = -1, .filter_fd = -1, .paths = -1,
+			  .env = no_env };
 	CLEANUP_CLOSE int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	if (null_fd < 0)

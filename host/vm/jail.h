@@ -22,7 +22,9 @@
 #include <sys/types.h>
 
 #include "common/err.h"
+#include "host/vm/cgroup.h"
 #include "host/vm/qemu.h"
+#include "host/vm/scope.h"
 
 #define JAIL_FDS_MAX 96
 
@@ -35,6 +37,8 @@ struct jail {
 	bool kvm;		/* /dev/kvm is there too */
 	bool reduced;		/* without namespaces */
 	uint32_t memory_mib;	/* of the guest: part of the address space */
+	const struct cgroup *cgroup;	/* it is to be in; NULL */
+	const struct scope *scope;	/* of systemd, that it is to be in; NULL. Not for the reduced jail: its filter comes first */
 };
 
 /** jail_give() - let the jail's user open the file behind a descriptor of ours anew with @mode (0400 or 0600). Return: 0; negative errno. */
@@ -42,7 +46,7 @@ int jail_give(int fd, mode_t mode);
 
 /**
  * jail_start() - call from the main thread
- * Return: 0 with the pid (a child to be waited for); -EHOSTDOWN without bubblewrap; negative errno.
+ * Return: 0 with the pid (a child to be waited for), 1 if it could not be put into @cgroup; -EHOSTDOWN without bubblewrap; negative errno.
  */
 int jail_start(const struct jail *j, pid_t *ret, struct err *err);
 

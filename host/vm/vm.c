@@ -20,9 +20,12 @@
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "common/log.h"
+#include "host/vm/cgroup.h"
 #include "host/vm/console.h"
 #include "host/vm/jail.h"
 #include "host/vm/qemu.h"
+#include "host/vm/scope.h"
 #include "host/vm/tsc.h"
 
 #define VM_CONSOLE_BYTES 262144
@@ -37,6 +40,10 @@ struct vm {
 	bool reaped;
 	int status;
 	struct console *console, *errors;
+	struct cgroup *cgroup;	/* or */
+	struct scope *scope;
+	char limits[320];
+	bool ran_out;
 };
 
 CLEANUP_DEFINE(struct vm *, vm_free)
@@ -301,6 +308,28 @@ static int build(struct launch *l, const struct vm_config *c, const struct qemu 
 	return r;
 }
 
+/* From outside, where there is a way to; a host without one has the jail's own limits. */
+static void set_limits(struct vm *vm, const struct vm_config *c, struct jail *j)
+{
+	const struct cgroup_limits l = { .memory_bytes = ((uint64_t)c->memory_mib + VM_SLACK_MIB) << 20, .tasks = VM_TASKS };
+	struct err no_group = ERR_INIT, no_scope = ERR_INIT;
+	uid_t uid;
+	gid_t gid;
+
+	vm_jail_user(&uid, &gid);
+	if (cgroup_new(&l, &vm->cgroup, &no_group) == 0) {
+		j->cgroup = vm->cgroup;
+		(void)snprintf(vm->limits, sizeof(vm->limits), "%s", cgroup_text(vm->cgroup));
+	} else if (c->reduced_jail) {
+		(void)snprintf(vm->limits, sizeof(vm->limits), "none (%.120s)", no_group.text);
+	} else if (scope_new(&l, uid, gid, &vm->scope, &no_scope) == 0) {
+		j->scope = vm->scope;
+		(void)snprintf(vm->limits, sizeof(vm->limits), "%s", vm->scope->text);
+	} else {
+		(void)snprintf(vm->limits, sizeof(vm->limits), "none (%.120s; %.120s)", no_group.text, no_scope.text);
+	}
+}
+
 int vm_start(const struct vm_config *c, struct vm **ret, struct err *err)
 {
 	CLEANUP(vm_freep) struct vm *vm = calloc(1, sizeof(*vm));
@@ -323,9 +352,13 @@ int vm_start(const struct vm_config *c, struct vm **ret, struct err *err)
 	j.fds = l.fds;
 	j.nr_fds = l.nr_fds;
 	j.err_fd = err_fd;
+	set_limits(vm, c, &j);
 	r = jail_start(&j, &vm->pid, err);
 	if (r < 0)
 		return r;
+	if (r > 0)
+		(void)snprintf(vm->limits, sizeof(vm->limits), "none (QEMU could not be put into its control group)");
+	log_debug("limits of QEMU from outside: %s", vm->limits);
 	vm->pidfd = (int)syscall(SYS_pidfd_open, vm->pid, 0);
 	if (vm->pidfd < 0)
 		return err_set(err, -errno, "watch QEMU");
@@ -383,7 +416,12 @@ static int signal_of(const struct vm *vm)
 
 bool vm_was_killed(const struct vm *vm)
 {
-	return signal_of(vm) == SIGKILL || signal_of(vm) == SIGTERM;
+	return !vm->ran_out && (signal_of(vm) == SIGKILL || signal_of(vm) == SIGTERM);
+}
+
+const char *vm_limits(const struct vm *vm)
+{
+	return vm->limits;
 }
 
 size_t vm_reason(struct vm *vm, char *ret, size_t room)
@@ -394,8 +432,11 @@ size_t vm_reason(struct vm *vm, char *ret, size_t room)
 
 	reap(vm, WNOHANG);
 	(void)vm_console_read(vm);
+	vm->ran_out = vm->reaped && vm->cgroup && cgroup_ran_out(vm->cgroup);
 	if (!vm->reaped)
 		n = snprintf(ret, room, "QEMU is running");
+	else if (vm->ran_out)
+		n = snprintf(ret, room, "QEMU wanted more memory than its %s", vm->limits);
 	else if (signal_of(vm))
 		n = snprintf(ret, room, "QEMU was killed by signal %d", signal_of(vm));
 	else
@@ -439,6 +480,8 @@ void vm_free(struct vm *vm)
 		reap(vm, 0);
 		await_console_end(vm);
 	}
+	cgroup_free(vm->cgroup);
+	scope_free(vm->scope);
 	console_free(vm->console);
 	console_free(vm->errors);
 	if (vm->pidfd >= 0)

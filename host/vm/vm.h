@@ -14,6 +14,8 @@
 
 #define VM_MMIO_SLOTS 22		/* virtio-mmio has 24 slots: one is vsock's, and a disk in the last one never answers (QEMU 7.2) */
 #define VM_SLOTS_MAX 52		/* the rest is on PCI */
+#define VM_SLACK_MIB 1280		/* memory of QEMU besides the guest's: TCG keeps up to 1 GiB of translated code */
+#define VM_TASKS 64			/* threads of QEMU, processes of the jail */
 
 struct vm_config {
 	const char *lib_dir;	/* holds vmlinux, initramfs.cpio, tools.img */
@@ -64,7 +66,10 @@ size_t vm_console_tail(const struct vm *vm, char *ret, size_t room);
  */
 size_t vm_reason(struct vm *vm, char *ret, size_t room);
 
-/** vm_was_killed() - did somebody else end it (SIGKILL, SIGTERM)? After vm_reason(). */
+/** vm_limits() - what limits QEMU's memory and tasks from outside, besides its own limits: a control group, a scope of systemd, or why none. Borrowed. */
+const char *vm_limits(const struct vm *vm);
+
+/** vm_was_killed() - did somebody else end it (SIGKILL, SIGTERM), and not for its want of memory? After vm_reason(). */
 bool vm_was_killed(const struct vm *vm);
 
 /** vm_exit_fd() - pidfd: readable when QEMU's jail has ended. */

@@ -314,6 +314,23 @@ static void try_memory(void)
 	say_number("mib", mib);
 }
 
+/* Memory that is used, told while it grows: past a limit from outside there is no time to. */
+static void try_touch(void)
+{
+	char line[32];
+	unsigned long mib = 0;
+
+	for (int i = 0; i < PIECES_MAX; i++) {
+		char *p = mmap(NULL, PIECE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		if (p == MAP_FAILED)
+			break;
+		memset(p, 1, PIECE);
+		mib += PIECE >> 20;
+		(void)!write(STDERR_FILENO, line, (size_t)snprintf(line, sizeof(line), "mib=%lu\n", mib));
+	}
+}
+
 static void *wait_for_ever(void *arg)
 {
 	(void)arg;
@@ -380,6 +397,8 @@ int main(int argc, char **argv)
 		try_x32();
 	else if (!strcmp(group, "memory"))
 		try_memory();
+	else if (!strcmp(group, "touch"))
+		try_touch();
 	else if (!strcmp(group, "bombs"))
 		try_bombs();
 	(void)!write(STDERR_FILENO, out, at);
