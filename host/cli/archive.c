@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -228,4 +229,13 @@ ssize_t archive_stream_read(struct archive_stream *s, void *p, size_t n, struct 
 		return r;
 	s->off += n;
 	return (ssize_t)n;
+}
+
+char archive_type(const struct pxar_entry *e)
+{
+	static const char types[] = { [PXAR_KIND_DIR] = 'd', [PXAR_KIND_FILE] = 'f', [PXAR_KIND_SYMLINK] = 'l',
+				      [PXAR_KIND_HARDLINK] = 'h', [PXAR_KIND_FIFO] = 'p', [PXAR_KIND_SOCKET] = 's',
+				      [PXAR_KIND_DEVICE] = 'c' };
+
+	return e->kind == PXAR_KIND_DEVICE && S_ISBLK(e->mode) ? 'b' : types[e->kind];
 }

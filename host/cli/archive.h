@@ -50,6 +50,9 @@ int archive_list_file(const struct archive_file *f, const char *inner, size_t le
 int archive_list(struct snapshot *sn, const char *stored, const char *inner, size_t inner_len, bool recursive,
 		 bool brief, client_entry_fn *fn, void *arg, struct err *err);
 
+/** archive_type() - the letter that listings give an entry. */
+char archive_type(const struct pxar_entry *e);
+
 /** archive_stat() - all metadata of one path as an object, as client_stat() (caller decrefs). Return: 0; negative errno. */
 int archive_stat(struct snapshot *sn, const char *stored, const char *inner, size_t inner_len, json_t **ret,
 		 struct err *err);

@@ -33,19 +33,10 @@ struct list {
 
 CLEANUP_DEFINE(struct access_member *, access_member_free)
 
-static char type_of(const struct pxar_entry *e)
-{
-	static const char types[] = { [PXAR_KIND_DIR] = 'd', [PXAR_KIND_FILE] = 'f', [PXAR_KIND_SYMLINK] = 'l',
-				      [PXAR_KIND_HARDLINK] = 'h', [PXAR_KIND_FIFO] = 'p', [PXAR_KIND_SOCKET] = 's',
-				      [PXAR_KIND_DEVICE] = 'c' };
-
-	return e->kind == PXAR_KIND_DEVICE && S_ISBLK(e->mode) ? 'b' : types[e->kind];
-}
-
 /* Metadata of a hard link is that of the file it refers to. */
 static void fill(const struct pxar_entry *e, const struct pxar_entry *stat, struct client_entry *ret)
 {
-	ret->type = type_of(e);
+	ret->type = archive_type(e);
 	ret->has_stat = stat->kind != PXAR_KIND_HARDLINK;
 	ret->mode = (uint32_t)stat->mode;
 	ret->uid = stat->uid;

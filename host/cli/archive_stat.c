@@ -109,33 +109,13 @@ static void put_stat(struct jsonw *w, const struct pxar_entry *e)
 	put_xattrs(w, e);
 }
 
-static const char *type_of(const struct pxar_entry *e)
-{
-	switch (e->kind) {
-	case PXAR_KIND_DIR:
-		return "d";
-	case PXAR_KIND_FILE:
-		return "f";
-	case PXAR_KIND_SYMLINK:
-		return "l";
-	case PXAR_KIND_HARDLINK:
-		return "h";
-	case PXAR_KIND_DEVICE:
-		return S_ISBLK(e->mode) ? "b" : "c";
-	case PXAR_KIND_FIFO:
-		return "p";
-	case PXAR_KIND_SOCKET:
-		return "s";
-	}
-	return "?";
-}
-
 /* Of a hard link: the metadata of the file it refers to. */
 static int stat_of(struct access *a, const char *inner, size_t len, struct buf *out, struct err *err)
 {
 	CLEANUP(access_member_freep) struct access_member *m = access_member_new();
 	CLEANUP(access_member_freep) struct access_member *target = access_member_new();
 	struct jsonw w = JSONW(out);
+	char type[2] = "";
 	int r;
 
 	if (!m || !target)
@@ -146,7 +126,8 @@ static int stat_of(struct access *a, const char *inner, size_t len, struct buf *
 	if (r < 0)
 		return r;
 	jsonw_object_begin(&w);
-	jsonw_key_string(&w, "type", type_of(&m->entry));
+	type[0] = archive_type(&m->entry);
+	jsonw_key_string(&w, "type", type);
 	if (m->entry.target)
 		jsonw_key_b64(&w, "target", m->entry.target, m->entry.target_len);
 	put_stat(&w, m->entry.kind == PXAR_KIND_HARDLINK ? &target->entry : &m->entry);
