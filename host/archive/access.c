@@ -601,6 +601,7 @@ static int find_in(struct access *a, const char *name, size_t len, struct access
 
 	if (has_no_table(a, m, r))
 		return scan_find(a, name, len, m, err);
+	m->partial = false;
 	if (r < 0)
 		return err_text(err, r, "%s", why.text);
 	r = table_find(a, &t, name, len, m, err);

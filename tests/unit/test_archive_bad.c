@@ -314,6 +314,8 @@ static void test_lost_begin(void **state)
 			assert_non_null(strstr(s.names, members[i].name));
 			assert_int_equal(access_find(a, members[i].path, strlen(members[i].path), m, NULL), 0);
 		}
+		if (begin[9] >= src.bad_to)	/* what is missing is not passed by */
+			assert_true(access_find(a, "nope/last", 9, m, NULL) < 0);
 		access_free(a);
 	}
 	/* both ends: nothing is left to go by */
