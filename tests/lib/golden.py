@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Datastores that the official tools wrote: unpacked, with the keys of their snapshots."""
 
+import base64
 import json
 import os
 import subprocess
 
+import manifest as M
+
 STORES = ("plain", "encrypted")
 OLD = ("server-0.8.9", "server-1.1.14", "server-4.2.3")
+ACCESS, DEFAULT, CAPS = "system.posix_acl_access", "system.posix_acl_default", "security.capability"
+STORED = ("user.", "trusted.", "security.NTACL", CAPS, ACCESS, DEFAULT)	# attributes that the writers store, of files and directories
 CHANGED = {"2024-01-02": "scrypt", "2024-01-03": "none"}	# host/change: a key that came, another one, none again
 
 
@@ -14,6 +19,23 @@ def lines_of(path):
     """The objects of a compressed file of JSON lines."""
     data = subprocess.run(["zstd", "-dcq", path], stdout=subprocess.PIPE, check=True).stdout
     return [json.loads(line) for line in data.splitlines()]
+
+
+def entry(o):
+    """What an archive holds of a line of a manifest; .ino: the first name of a hard link."""
+    e = M.Entry(base64.b64decode(o["p"]), type=o["t"], mode=int(o["m"], 8), uid=o["u"], gid=o["g"], mtime=o["sec"] * 10**9 + o["ns"], sha=o.get("h"))
+    e.size = o.get("s") if e.type == "f" else None
+    e.target = base64.b64decode(o["l"]) if "l" in o else None
+    e.rdev = tuple(o["r"]) if "r" in o else None
+    e.xattrs = {base64.b64decode(k).decode("utf-8", "surrogateescape"): base64.b64decode(v) for k, v in o.get("x", {}).items()}
+    if "fc" in o:
+        e.xattrs[CAPS] = base64.b64decode(o["fc"])
+    for key, name in (("acl", ACCESS), ("dacl", DEFAULT)):
+        if key in o:
+            e.xattrs[name] = M.acl_from_text(o[key])
+    e.xattrs = {k: v for k, v in e.xattrs.items() if e.type in "fd" and (k.startswith(STORED) or k in STORED)}
+    e.ino = o["hl"] if "hl" in o else o["p"]
+    return e
 
 
 def unpack(path, into):

@@ -22,9 +22,11 @@ M64 = (1 << 64) - 1
 
 
 class Node:
-    def __init__(self, name, mode, data=b"", target=None, link=None, mtime=(1700000000, 5), xattrs=None):
+    def __init__(self, name, mode, data=b"", target=None, link=None, mtime=(1700000000, 5), xattrs=None, owner=None, flags=0, rdev=(1, 3),
+                 items=()):
         self.name, self.mode, self.data, self.target, self.link = name, mode, data, target, link
-        self.mtime, self.xattrs = mtime, xattrs or {}
+        self.mtime, self.xattrs, self.owner, self.flags, self.rdev = mtime, xattrs or {}, owner, flags, rdev
+        self.items = items  # further attributes: (type, content)
 
 
 def siphash(data):
@@ -103,13 +105,15 @@ def encode(tree, split=False):
         else:
             where[b"/".join(path + [node.name])] = pos
             entry_pos = len(out)
-            out += item(ENTRY, struct.pack("<QQIIqII", node.mode, 0, os.geteuid(), os.getegid(), *node.mtime, 0))
+            out += item(ENTRY, struct.pack("<QQIIqII", node.mode, node.flags, *(node.owner or (os.geteuid(), os.getegid())), *node.mtime, 0))
             for key, value in node.xattrs.items():
                 out += item(XATTR, key + b"\0" + value)
+            for kind, content in node.items:
+                out += item(kind, content)
         if stat.S_ISLNK(node.mode):
             out += item(SYMLINK, node.target + b"\0")
         if stat.S_ISCHR(node.mode) or stat.S_ISBLK(node.mode):
-            out += item(DEVICE, struct.pack("<QQ", 1, 3))
+            out += item(DEVICE, struct.pack("<QQ", *node.rdev))
         if node.link is not None:
             pass
         elif stat.S_ISREG(node.mode) and split:

@@ -14,40 +14,19 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib"))
+import golden as G
 import manifest as M
 from images import remove_tree
 from program import LIMITED, Pluck, Scratch
 from tap import Tap, test_data
 
-ACCESS, DEFAULT, CAPS = "system.posix_acl_access", "system.posix_acl_default", "security.capability"
-STORED = ("user.", "trusted.", "security.NTACL", CAPS, ACCESS, DEFAULT)	# attributes that the writers store, of files and directories
 FLAG_BITS = {"i": 0x10, "a": 0x20, "A": 0x80}	# of chattr flags those that every file system with flags has
 EXCLUDES = b".pxarexclude-cli"	# written by the client, in no source tree
 PASS = {"": "golden pass", "old": "old pass"}
 
 
-def lines_of(path):
-    return [json.loads(x) for x in subprocess.run(["zstd", "-dcq", path], stdout=subprocess.PIPE, check=True).stdout.splitlines()]
-
-
 def unb64(s):
     return base64.b64decode(s)
-
-
-def official_entry(o):
-    e = M.Entry(unb64(o["p"]), type=o["t"], mode=int(o["m"], 8), uid=o["u"], gid=o["g"], mtime=o["sec"] * 10**9 + o["ns"], sha=o.get("h"))
-    e.size = o.get("s") if e.type == "f" else None
-    e.target = unb64(o["l"]) if "l" in o else None
-    e.rdev = tuple(o["r"]) if "r" in o else None
-    e.xattrs = {unb64(k).decode("utf-8", "surrogateescape"): unb64(v) for k, v in o.get("x", {}).items()}
-    if "fc" in o:
-        e.xattrs[CAPS] = unb64(o["fc"])
-    for key, name in (("acl", ACCESS), ("dacl", DEFAULT)):
-        if key in o:
-            e.xattrs[name] = M.acl_from_text(o[key])
-    e.xattrs = {k: v for k, v in e.xattrs.items() if e.type in "fd" and (k.startswith(STORED) or k in STORED)}
-    e.ino = o["hl"] if "hl" in o else o["p"]
-    return e
 
 
 def acl_of(who, owner, group, other, mask):
@@ -75,10 +54,10 @@ def go_entry(o, seen):
     named = {k: v for k, v in acl.items() if k.startswith(("user:", "group:"))}
     bits = [e.mode >> 6 & 7, e.mode >> 3 & 7, e.mode & 7]
     if named or "group_obj" in acl:
-        e.xattrs[ACCESS] = acl_of(named, bits[0], acl.get("group_obj", bits[1]), bits[2], bits[1])
+        e.xattrs[G.ACCESS] = acl_of(named, bits[0], acl.get("group_obj", bits[1]), bits[2], bits[1])
     if "default" in acl:
         named = {k[8:]: v for k, v in acl.items() if k.startswith(("default_user:", "default_group:"))}
-        e.xattrs[DEFAULT] = acl_of(named, *acl["default"], acl.get("default_mask"))
+        e.xattrs[G.DEFAULT] = acl_of(named, *acl["default"], acl.get("default_mask"))
     return e
 
 
@@ -87,11 +66,11 @@ class Want:
 
     def __init__(self, path):
         self.entries, self.flags, self.changed = {}, {}, 0	# changed: entries with flags or a project id
-        for o in lines_of(path):
+        for o in G.lines_of(path):
             if o.get("ex") or "p" not in o:
                 continue
             self.changed += "fl" in o or "pj" in o
-            e = official_entry(o) if "sec" in o else go_entry(o, self.entries)
+            e = G.entry(o) if "sec" in o else go_entry(o, self.entries)
             self.entries[e.path] = e
             self.flags[e.path] = o.get("fl", "")
         names = collections.Counter(e.ino for e in self.entries.values() if e.type == "f")
@@ -255,7 +234,7 @@ def check_store(c, golden, name, old):
     store = os.path.join(place, os.listdir(place)[0])
     if not os.path.isdir(os.path.join(store, ".chunks")):
         store = place
-    lines = lines_of(os.path.join(base, "stores", name + ".contents.jsonl.zst"))
+    lines = G.lines_of(os.path.join(base, "stores", name + ".contents.jsonl.zst"))
     with_key, tarred = sealed(lines), set()
     for o in lines:
         if o.get("unfinished") or "missing-chunk" in o or "sha256" not in o:
