@@ -450,6 +450,8 @@ int access_dir_open(struct access *a, const struct access_member *m, struct acce
 	if (r < 0)
 		return err_text(err, r, "%s", why.text);
 	d.goodbye = t.goodbye;
+	d.first = t.first;
+	d.nr_rows = t.nr;
 	d.ref = malloc((t.nr ? t.nr : 1) * sizeof(*d.ref));
 	if (!d.ref)
 		return err_set(err, -ENOMEM, "directory of the archive");
@@ -472,6 +474,7 @@ int access_dir_open(struct access *a, const struct access_member *m, struct acce
 void access_dir_close(struct access_dir *d)
 {
 	free(d->ref);
+	free(d->rows);
 	*d = (struct access_dir){ 0 };
 }
 
@@ -576,6 +579,38 @@ static int table_find(struct access *a, const struct table *t, const char *name,
 	return -ENOENT;
 }
 
+static int load_rows(struct access *a, struct access_dir *d, struct err *err)
+{
+	uint8_t *rows = malloc(d->nr_rows * ROW);
+	int r;
+
+	if (!rows)
+		return err_set(err, -ENOMEM, "directory of the archive");
+	r = source_read_at(a->items.src, rows, d->nr_rows * ROW, d->goodbye + PXAR_HEADER_SIZE, err);
+	if (r < 0) {
+		free(rows);
+		return r;
+	}
+	d->rows = rows;
+	return 0;
+}
+
+int access_dir_find(struct access *a, struct access_dir *d, const char *name, size_t len, struct access_member *ret,
+		    struct err *err)
+{
+	struct table t = { .nr = d->nr_rows, .first = d->first, .goodbye = d->goodbye };
+	int r = 0;
+
+	if (d->lost)
+		return err_text(err, d->lost, "%s", d->lost_why.text);
+	if (d->nr_rows && !d->rows)
+		r = load_rows(a, d, err);
+	if (r < 0)
+		return r;
+	t.rows = d->rows;
+	return table_find(a, &t, name, len, ret, err);
+}
+
 /* The same without a table: what is not found may be in what is lost. */
 static int scan_find(struct access *a, const char *name, size_t len, struct access_member *m, struct err *err)
 {
@@ -674,6 +709,11 @@ int access_check_data(struct access *a, struct access_member *m, struct err *err
 	return 0;
 }
 
+uint64_t access_data_pos(const struct access *a, const struct access_member *m)
+{
+	return a->split ? m->entry.payload_off + PXAR_HEADER_SIZE : m->body;
+}
+
 int access_read(struct access *a, struct access_member *m, void *p, size_t n, uint64_t off, struct err *err)
 {
 	int r = access_check_data(a, m, err);
@@ -682,7 +722,5 @@ int access_read(struct access *a, struct access_member *m, void *p, size_t n, ui
 		return r;
 	if (off > m->entry.size || n > m->entry.size - off)
 		return err_set(err, -ERANGE, "read at %" PRIu64, off);
-	if (a->split)
-		return source_read_at(a->payload, p, n, m->entry.payload_off + PXAR_HEADER_SIZE + off, err);
-	return source_read_at(a->items.src, p, n, m->body + off, err);
+	return source_read_at(a->split ? a->payload : a->items.src, p, n, access_data_pos(a, m) + off, err);
 }

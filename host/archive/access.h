@@ -60,6 +60,9 @@ struct access_dir {
 	bool cut;		/* the latter: the last one may not be whole */
 	size_t nr_unreadable;	/* members that the writer could not read and only left a trace of */
 	uint64_t goodbye;	/* its position: members end here */
+	uint64_t first;		/* no member begins before this */
+	uint8_t *rows;		/* of the table, once access_dir_find() needed them */
+	size_t nr_rows;
 };
 
 /**
@@ -95,11 +98,21 @@ void access_dir_close(struct access_dir *d);
 int access_dir_member(struct access *a, const struct access_dir *d, size_t i, struct access_member *ret,
 		      struct err *err);
 
+/**
+ * access_dir_find() - look a name up by the directory's table
+ * Return: 0; -ENOENT; what the table said that cannot be read; other negative errno.
+ */
+int access_dir_find(struct access *a, struct access_dir *d, const char *name, size_t len, struct access_member *ret,
+		    struct err *err);
+
 /** access_follow() - the file that hard link @m refers to. Return: 0; -EBADMSG if that is no regular file of that name before it. */
 int access_follow(struct access *a, const struct access_member *m, struct access_member *ret, struct err *err);
 
 /** access_check_data() - is the file's data where the archive says? Return: 0; -EBADMSG; -ENODATA without payload stream. */
 int access_check_data(struct access *a, struct access_member *m, struct err *err);
+
+/** access_data_pos() - where the file's data begins in the payload stream, or in the archive if there is none. */
+uint64_t access_data_pos(const struct access *a, const struct access_member *m);
 
 /** access_read() - exactly @n bytes of a file at @off, within its size. Return: 0; negative errno. */
 int access_read(struct access *a, struct access_member *m, void *p, size_t n, uint64_t off, struct err *err);

@@ -318,6 +318,11 @@ static void stream_close(struct source *src)
 	free(st);
 }
 
+struct chunks *stream_chunks(struct source *s)
+{
+	return ((struct stream *)s)->chunks;
+}
+
 void stream_stat(struct source *s, struct stream_stat *ret)
 {
 	struct stream *st = (struct stream *)s;

@@ -21,6 +21,9 @@
  */
 int stream_open(struct chunks *c, size_t cache_bytes, struct source **ret, struct err *err);
 
+/** stream_chunks() - the chunks of a source that stream_open() made. Borrowed as long as the source. */
+struct chunks *stream_chunks(struct source *s);
+
 struct stream_stat {
 	uint64_t loads;		/* chunks read and decoded */
 	size_t peak_bytes;	/* decoded chunks held at most */

@@ -86,6 +86,13 @@ int archive_open(struct snapshot *sn, const char *stored, struct archive_file *r
 	return 0;
 }
 
+struct chunks *archive_data_chunks(const struct archive_file *f)
+{
+	struct source *s = access_is_split(f->a) ? f->payload : f->meta;
+
+	return s ? stream_chunks(s) : NULL;
+}
+
 static int open_plain(const char *file, struct source **ret, struct err *err)
 {
 	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);

@@ -33,6 +33,9 @@ struct archive_file {
 int archive_open(struct snapshot *sn, const char *stored, struct archive_file *ret, struct err *err);
 void archive_close(struct archive_file *f);
 
+/** archive_data_chunks() - of a snapshot's archive: the chunks in which the contents of files lie; NULL without payload stream. */
+struct chunks *archive_data_chunks(const struct archive_file *f);
+
 /** archive_open_plain() - archives that are files. @payload: NULL if there is none. Return: 0; negative errno. */
 int archive_open_plain(const char *meta, const char *payload, struct archive_file *ret, struct err *err);
 
@@ -56,6 +59,10 @@ char archive_type(const struct pxar_entry *e);
 /** archive_stat() - all metadata of one path as an object, as client_stat() (caller decrefs). Return: 0; negative errno. */
 int archive_stat(struct snapshot *sn, const char *stored, const char *inner, size_t inner_len, json_t **ret,
 		 struct err *err);
+
+struct jsonw;
+/** archive_write_stat() - all metadata of an entry that is no hard link, as fields of an object. */
+void archive_write_stat(struct jsonw *w, const struct pxar_entry *e);
 
 struct archive_stream;
 

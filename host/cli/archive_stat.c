@@ -85,7 +85,7 @@ static void put_acls(struct jsonw *w, const struct pxar_entry *e)
 		w->out->error = -ENOMEM;
 }
 
-static void put_stat(struct jsonw *w, const struct pxar_entry *e)
+void archive_write_stat(struct jsonw *w, const struct pxar_entry *e)
 {
 	jsonw_key_u64(w, "mode", e->mode);
 	jsonw_key_u64(w, "uid", e->uid);
@@ -130,7 +130,7 @@ static int stat_of(struct access *a, const char *inner, size_t len, struct buf *
 	jsonw_key_string(&w, "type", type);
 	if (m->entry.target)
 		jsonw_key_b64(&w, "target", m->entry.target, m->entry.target_len);
-	put_stat(&w, m->entry.kind == PXAR_KIND_HARDLINK ? &target->entry : &m->entry);
+	archive_write_stat(&w, m->entry.kind == PXAR_KIND_HARDLINK ? &target->entry : &m->entry);
 	jsonw_object_end(&w);
 	return 0;
 }

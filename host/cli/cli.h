@@ -56,8 +56,8 @@ struct command {
 /* The table; NULL behind the last. */
 extern const struct command *const commands[];
 extern const struct command cmd_backup, cmd_datastore, cmd_key, cmd_snapshots;
-extern const struct command cmd_catalog, cmd_cat, cmd_files, cmd_groups, cmd_namespaces, cmd_pxar, cmd_restore;
-extern const struct command cmd_verify;
+extern const struct command cmd_catalog, cmd_cat, cmd_diff, cmd_files, cmd_groups, cmd_namespaces, cmd_pxar;
+extern const struct command cmd_restore, cmd_verify;
 extern const struct command cmd_disks, cmd_extract, cmd_help, cmd_list, cmd_run, cmd_stat, cmd_status, cmd_stop;
 extern const struct command cmd_version;
 

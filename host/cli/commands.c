@@ -3,7 +3,7 @@
 
 /* In the order help shows them. */
 const struct command *const commands[] = {
-	&cmd_list, &cmd_extract, &cmd_restore, &cmd_cat, &cmd_stat, &cmd_disks, &cmd_run, &cmd_status, &cmd_stop,
+	&cmd_list, &cmd_extract, &cmd_restore, &cmd_cat, &cmd_diff, &cmd_stat, &cmd_disks, &cmd_run, &cmd_status, &cmd_stop,
 	&cmd_backup, &cmd_snapshots, &cmd_groups, &cmd_namespaces, &cmd_files, &cmd_verify,
 	&cmd_datastore, &cmd_catalog, &cmd_pxar, &cmd_key,
 	&cmd_version, &cmd_help,

@@ -283,10 +283,10 @@ static bool is_image(const char *name)
 
 static int open_with_key(struct target *t, struct err *err)
 {
-	int r = key_options_load(&t->key_options, &t->key, err);
+	int r = t->has_key ? 1 : key_options_load(&t->key_options, &t->key, err);
 
-	if (r > 0)
-		t->spec.key = &t->key;
+	t->has_key = r > 0;
+	t->spec.key = t->has_key ? &t->key : NULL;
 	return r < 0 ? r : snapshot_open_key(t->store, t->spec.ns, t->spec.snapshot, t->spec.key, &t->snapshot, err);
 }
 
@@ -330,10 +330,24 @@ static int check_seal(struct target *t, struct err *err)
 	return 0;
 }
 
-int target_open(struct target *t, struct err *err)
+static int add_images(struct target *t, struct err *err)
 {
 	const struct store_file *f;
 	size_t nr, n;
+	int r = 0;
+
+	f = snapshot_files(t->snapshot, &nr);
+	for (size_t i = 0; r == 0 && i < nr; i++) {
+		if (!is_image(f[i].name))
+			continue;
+		n = stored_without(f[i].name, strlen(f[i].name), WIRE_DISK_SUFFIX);
+		r = add_disk(t, strndup(f[i].name, n), NULL, f[i].name, err);
+	}
+	return r;
+}
+
+int target_open(struct target *t, struct err *err)
+{
 	int r;
 
 	if (!t->spec.repository)
@@ -347,16 +361,23 @@ int target_open(struct target *t, struct err *err)
 		return err_ctx(err, r, "no key (--keyfile, --keyfd)");
 	if (r == 0)
 		r = check_seal(t, err);
-	if (r < 0)
-		return r;
-	f = snapshot_files(t->snapshot, &nr);
-	for (size_t i = 0; r == 0 && i < nr; i++) {
-		if (!is_image(f[i].name))
-			continue;
-		n = stored_without(f[i].name, strlen(f[i].name), WIRE_DISK_SUFFIX);
-		r = add_disk(t, strndup(f[i].name, n), NULL, f[i].name, err);
-	}
-	return r;
+	return r < 0 ? r : add_images(t, err);
+}
+
+int target_open_sealed(struct target *t, struct err *err)
+{
+	int r;
+
+	snapshot_close(TAKE_PTR(t->snapshot));
+	r = snapshot_open_sealed(t->store, t->spec.ns, t->spec.snapshot, &t->snapshot, err);
+	return r < 0 ? r : add_images(t, err);
+}
+
+void target_share_key(struct target *to, const struct target *from)
+{
+	to->has_key = from->has_key;
+	if (from->has_key)
+		to->key = from->key;
 }
 
 void target_free(struct target *t)

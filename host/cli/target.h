@@ -39,6 +39,7 @@ struct target {
 	bool require_signature;
 	bool strict_jail;		/* asked for by name: a session with the other one will not do */
 	struct crypt_key key;		/* wiped by target_free() */
+	bool has_key;
 };
 
 /** target_repository() - --repository or PBS_REPOSITORY, checked. Return: 0; -EINVAL; -EHOSTUNREACH for a server. */
@@ -63,6 +64,12 @@ int target_parse(const struct args *a, size_t *pos, struct target *ret, struct e
  * Return: 0; -ENOENT; -ENOKEY, -EKEYREJECTED; others.
  */
 int target_open(struct target *t, struct err *err);
+
+/** target_open_sealed() - after that failed for want of the right key: what is encrypted stays so, and nothing is verified. */
+int target_open_sealed(struct target *t, struct err *err);
+
+/** target_share_key() - if @from has loaded a key, @to need not load it again. Between both target_open(). */
+void target_share_key(struct target *to, const struct target *from);
 void target_free(struct target *t);
 
 struct target_path {

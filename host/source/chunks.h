@@ -13,6 +13,8 @@
 
 #include "common/err.h"
 
+#define CHUNKS_DIGEST_BYTES 32
+
 struct chunks;
 
 struct chunks_ops {
@@ -28,7 +30,7 @@ struct chunks_ops {
 	void (*close)(struct chunks *c);
 	/** is_zero() - is chunk @i known to be all zeros without reading? May be NULL: never. Thread safe. */
 	bool (*is_zero)(struct chunks *c, size_t i);
-	/** digest() - 32 bytes that name the contents of chunk @i, borrowed; NULL: chunks have no such name */
+	/** digest() - CHUNKS_DIGEST_BYTES that name the contents of chunk @i, borrowed; NULL: chunks have no such name */
 	const uint8_t *(*digest)(const struct chunks *c, size_t i);
 };
 
@@ -64,7 +66,10 @@ static inline bool chunks_is_zero(struct chunks *c, size_t i)
 	return c->ops->is_zero && c->ops->is_zero(c, i);
 }
 
-/* Contents with the same digest are the same, if both come from indexes that were made without a key or with the same. */
+/*
+ * Chunks of the same length and digest have the same contents. Those of different digests have different contents if both
+ * come from indexes that were made without a key, or with the same.
+ */
 static inline const uint8_t *chunks_digest(const struct chunks *c, size_t i)
 {
 	return c->ops->digest ? c->ops->digest(c, i) : NULL;

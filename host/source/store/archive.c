@@ -58,14 +58,14 @@ static const struct chunks_ops archive_ops = {
 	.digest = archive_digest, .close = archive_close,
 };
 
-int snapshot_open_chunks(struct snapshot *sn, const char *file, struct chunks **ret, struct err *err)
+static int open_chunks(struct snapshot *sn, const char *file, bool sealed_too, struct chunks **ret, struct err *err)
 {
 	struct archive *a = calloc(1, sizeof(*a));
 	int r;
 
 	if (!a)
 		return err_set(err, -ENOMEM, "open archive");
-	r = indexed_open(sn, file, &a->x, err);
+	r = indexed_open(sn, file, sealed_too, &a->x, err);
 	if (r < 0) {
 		free(a);
 		return r;
@@ -74,6 +74,16 @@ int snapshot_open_chunks(struct snapshot *sn, const char *file, struct chunks **
 				     .nr_chunks = a->x.index.nr_chunks };
 	*ret = &a->chunks;
 	return 0;
+}
+
+int snapshot_open_chunks(struct snapshot *sn, const char *file, struct chunks **ret, struct err *err)
+{
+	return open_chunks(sn, file, false, ret, err);
+}
+
+int snapshot_open_index(struct snapshot *sn, const char *file, struct chunks **ret, struct err *err)
+{
+	return open_chunks(sn, file, true, ret, err);
 }
 
 int snapshot_open_archive(struct snapshot *sn, const char *file, struct chunks **ret, struct err *err)

@@ -86,7 +86,7 @@ int snapshot_open_image(struct snapshot *sn, const char *file, struct source **r
 	im = calloc(1, sizeof(*im));
 	if (!im)
 		return err_set(err, -ENOMEM, "open image");
-	r = indexed_open(sn, file, &im->x, err);
+	r = indexed_open(sn, file, false, &im->x, err);
 	if (r < 0) {
 		free(im);
 		return r;

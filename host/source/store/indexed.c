@@ -22,7 +22,7 @@ bool indexed_is_zero(struct indexed *x, size_t i)
 {
 	bool known;
 
-	if (!x->index.is_fixed || i >= x->index.nr_chunks)
+	if (!x->index.is_fixed || x->sealed || i >= x->index.nr_chunks)
 		return false;
 	(void)pthread_mutex_lock(&x->lock);
 	if (!x->zero_known)
@@ -36,6 +36,8 @@ int indexed_load(struct indexed *x, struct loader *l, size_t i, void *p, struct 
 {
 	const size_t len = index_chunk_len(&x->index, i);
 
+	if (x->sealed)
+		return err_text(err, -ENOKEY, "chunks are encrypted and there is no key");
 	if (indexed_is_zero(x, i)) {
 		memset(p, 0, len);
 		return 0;
@@ -43,7 +45,7 @@ int indexed_load(struct indexed *x, struct loader *l, size_t i, void *p, struct 
 	return chunk_load(&l->chunk, x->sn->store->chunks_fd, index_digest(&x->index, i), x->key, p, len, err);
 }
 
-int indexed_open(struct snapshot *sn, const char *file, struct indexed *ret, struct err *err)
+int indexed_open(struct snapshot *sn, const char *file, bool sealed_too, struct indexed *ret, struct err *err)
 {
 	const struct store_file *f = manifest_find(sn->manifest, file);
 	struct indexed x = { .sn = sn };
@@ -54,9 +56,10 @@ int indexed_open(struct snapshot *sn, const char *file, struct indexed *ret, str
 	if (names_file_kind(file, strlen(file)) == NAMES_BLOB)
 		return err_text(err, -EINVAL, "file '%s' has no chunks", file);
 	if (!strcmp(f->crypt_mode, "encrypt")) {
-		if (!sn->has_key)
+		x.sealed = !sn->has_key;
+		if (x.sealed && !sealed_too)
 			return err_text(err, -ENOKEY, "file '%s' is encrypted and there is no key", file);
-		x.key = &sn->key;
+		x.key = x.sealed ? NULL : &sn->key;
 	}
 	r = index_load(sn->fd, f, &x.index, err);
 	if (r < 0)

@@ -18,6 +18,7 @@ struct indexed {
 	struct snapshot *sn;
 	struct index index;
 	const struct crypt_key *key;		/* NULL: chunks are not encrypted */
+	bool sealed;				/* they are, and there is no key: nothing can be loaded */
 	struct loaders loaders;
 	pthread_mutex_t lock;
 	bool zero_known;
@@ -26,9 +27,10 @@ struct indexed {
 
 /**
  * indexed_open() - an index of the snapshot, by its stored name
+ * @sealed_too: one of encrypted chunks is opened also without their key
  * Return: 0, release it with indexed_close(); -ENOENT; -EINVAL if it is no index; -ENOKEY; -EBADMSG.
  */
-int indexed_open(struct snapshot *sn, const char *file, struct indexed *ret, struct err *err);
+int indexed_open(struct snapshot *sn, const char *file, bool sealed_too, struct indexed *ret, struct err *err);
 void indexed_close(struct indexed *x);
 
 /** indexed_is_zero() - is chunk @i of a fixed index known to be all zeros? Thread safe. */

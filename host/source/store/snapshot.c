@@ -153,6 +153,11 @@ bool snapshot_verified(const struct snapshot *sn)
 	return sn->has_key && sn->manifest->has_signature;
 }
 
+const uint8_t *snapshot_fingerprint(const struct snapshot *sn)
+{
+	return sn->manifest->has_fp ? sn->manifest->fp : NULL;
+}
+
 static int check_blob(const struct store_file *f, const struct buf *file, struct err *err)
 {
 	bool wrapped_key = !strcmp(f->name, "rsa-encrypted.key.blob");	/* encrypted, but not as a blob */

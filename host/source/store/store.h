@@ -104,6 +104,8 @@ enum snapshot_seal snapshot_seal(const struct snapshot *sn);
 
 /** snapshot_verified() - was the manifest's signature checked with the key it was opened with? */
 bool snapshot_verified(const struct snapshot *sn);
+/** snapshot_fingerprint() - of the key that its manifest names, 32 bytes, borrowed; NULL if it names none. */
+const uint8_t *snapshot_fingerprint(const struct snapshot *sn);
 const struct store_file *snapshot_files(const struct snapshot *sn, size_t *ret_nr);
 
 /**
@@ -121,6 +123,9 @@ int snapshot_open_archive(struct snapshot *sn, const char *file, struct chunks *
 
 /** snapshot_open_chunks() - the same of any index, also that of an image. */
 int snapshot_open_chunks(struct snapshot *sn, const char *file, struct chunks **ret, struct err *err);
+
+/** snapshot_open_index() - the same for who reads no chunk: the key of encrypted ones may be missing. */
+int snapshot_open_index(struct snapshot *sn, const char *file, struct chunks **ret, struct err *err);
 
 /**
  * snapshot_read_blob() - contents of a ".blob" file
