@@ -25,6 +25,7 @@ struct pxar {
 	uint64_t damaged, errors;
 	enum cli_format format;
 	struct buf out;
+	const volatile sig_atomic_t *stop;
 };
 
 /* Of "x.mpxar" the payload stream is "x.ppxar" if nothing else is said. */
@@ -90,6 +91,8 @@ static void on_note(void *arg, const char *path, size_t path_len, int code, cons
 {
 	struct pxar *p = arg;
 
+	if (p->stop && *p->stop)
+		return;
 	cli_note(&p->notes, path, path_len, "%s%s%s", what, code ? ": " : "", code ? strerror(abs(code)) : "");
 }
 
@@ -108,7 +111,7 @@ static int restore(struct pxar *p, int dir, struct err *err)
 	struct restore_options o = { .devices = args_flag(p->args, "devices"),
 				     .skip_root = archive_stream_is_container(p->stream),
 				     .container = archive_stream_is_container(p->stream),
-				     .abort = cli_signals_defer(-1) };
+				     .abort = p->stop };
 	struct restore_report rep = { 0 };
 	struct restore_target *to = NULL;
 	int r;
@@ -142,6 +145,7 @@ static int extract(struct pxar *p, struct err *err)
 	if (r < 0)
 		return r;
 	inner = inner ? inner : "";
+	p->stop = cli_signals_defer(-1);
 	r = archive_stream_of(&f, inner, strlen(inner), ARCHIVE_RESTORE, on_damage, p, &p->stream, err);
 	if (r == 0)
 		r = restore(p, dir, err);
@@ -154,17 +158,19 @@ static int run_pxar(const struct args *a)
 	const bool want_list = !strcmp(a->pos[0], "list");
 	struct pxar p = { .args = a };
 	struct err err = ERR_INIT;
-	int r;
+	int r, cut;
 
 	if (!want_list && strcmp(a->pos[0], "extract"))
 		return cli_usage(a->cmd, "first argument is list or extract");
 	r = cli_format(a, &p.format, &err);
 	if (r == 0)
 		r = want_list ? list(&p, &err) : extract(&p, &err);
-	cli_notes_end(&p.notes);
+	cut = cli_cut_short(p.stop, r);
+	if (cut < 0)
+		cli_notes_end(&p.notes);
 	buf_free(&p.out);
-	if (r == -EPIPE)
-		return EXIT_PARTIAL;
+	if (cut >= 0)
+		return cut;
 	if (r < 0)
 		return cli_fail(&err, r);
 	return p.damaged ? EXIT_DAMAGED : p.errors ? EXIT_PARTIAL : EXIT_OK;

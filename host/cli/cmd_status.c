@@ -25,17 +25,6 @@ static int session_of(const struct args *a, size_t *pos, char **ret, struct err 
 	return r;
 }
 
-static int load_status(json_t **ret, struct err *err)
-{
-	CLEANUP_FREE char *text = NULL;
-	int r = session_status_json(&text, err);
-
-	if (r < 0)
-		return r;
-	*ret = json_loads(text, 0, NULL);
-	return json_is_object(*ret) ? 0 : err_text(err, -EBADMSG, "state of the sessions");
-}
-
 static int print_status(json_t *all, const char *only, enum cli_format format)
 {
 	CLEANUP_BUF struct buf out = BUF_INIT;
@@ -50,8 +39,10 @@ static int print_status(json_t *all, const char *only, enum cli_format format)
 	}
 	if (format != CLI_TEXT) {
 		text = json_dumps(all, JSON_SORT_KEYS | (format == CLI_JSON_PRETTY ? JSON_INDENT(2) : JSON_COMPACT));
-		buf_fmt(&out, "%s\n", text ? text : "");
-		return text ? cli_out_buf(&out) : -ENOMEM;
+		if (!text)
+			return -ENOMEM;
+		cli_json(&out, text);
+		return cli_out_buf(&out);
 	}
 	if (!json_object_size(all))
 		buf_str(&out, "no sessions\n");
@@ -77,7 +68,7 @@ static int run_status(const struct args *a)
 	if (r == 0)
 		r = session_of(a, &pos, &only, &err);
 	if (r == 0)
-		r = load_status(&all, &err);
+		r = target_sessions(&all, &err);
 	if (r < 0)
 		return cli_fail(&err, r);
 	r = print_status(all, only, format);
@@ -89,7 +80,7 @@ static int stop_all(struct err *err)
 {
 	const char *name;
 	json_t *all, *o;
-	int r = load_status(&all, err);
+	int r = target_sessions(&all, err);
 
 	if (r < 0)
 		return r;

@@ -28,17 +28,6 @@ static char *name_of(const char *session)
 	return ret;
 }
 
-static int load(json_t **ret, struct err *err)
-{
-	CLEANUP_FREE char *text = NULL;
-	int r = session_status_json(&text, err);
-
-	if (r < 0)
-		return r;
-	*ret = json_loads(text, 0, NULL);
-	return json_is_object(*ret) ? 0 : err_text(err, -EBADMSG, "state of the sessions");
-}
-
 /* Only what callers know. */
 static json_t *brief(const json_t *o)
 {
@@ -89,7 +78,7 @@ static int print_json(json_t *ids, bool pretty)
 	json_decref(all);
 	if (!text)
 		return -ENOMEM;
-	buf_fmt(&out, "%s\n", text);
+	cli_json(&out, text);
 	return cli_out_buf(&out);
 }
 
@@ -102,7 +91,7 @@ static int run_status(const struct args *a)
 
 	r = cli_format(a, &format, &err);
 	if (r == 0)
-		r = load(&all, &err);
+		r = target_sessions(&all, &err);
 	if (r == 0 && collect(all, ids) < 0)
 		r = err_set(&err, -ENOMEM, "status");
 	if (r == 0)
@@ -133,7 +122,7 @@ static int run_stop(const struct args *a)
 	struct err err = ERR_INIT;
 	json_t *all = NULL;
 	char q[600];
-	int r = load(&all, &err);
+	int r = target_sessions(&all, &err);
 
 	if (r == 0)
 		session = session_called(all, a->pos[0]);

@@ -114,6 +114,9 @@ int target_stat(const struct target *t, const struct target_path *p, json_t **re
  */
 int target_why(const struct target *t, int code, struct err *err);
 
+/** target_sessions() - all of this user's sessions, as session_status_json() gives them (caller decrefs). Return: 0; negative errno. */
+int target_sessions(json_t **ret, struct err *err);
+
 /** target_report_damage() - name the ranges of the disks that could not be read. Return: how many; 0 also if unknown. */
 int target_report_damage(const struct target *t);
 

@@ -133,3 +133,14 @@ int target_report_damage(const struct target *t)
 	json_decref(list);
 	return r;
 }
+
+int target_sessions(json_t **ret, struct err *err)
+{
+	CLEANUP_FREE char *text = NULL;
+	int r = session_status_json(&text, err);
+
+	if (r < 0)
+		return r;
+	*ret = json_loads(text, 0, NULL);
+	return json_is_object(*ret) ? 0 : err_text(err, -EBADMSG, "state of the sessions");
+}

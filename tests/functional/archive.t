@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -354,6 +355,25 @@ def check_contents(tap, pluck, scratch, golden, store):
         tap.ok(r.code in (0, 1) and not bad, "%s of %s: contents of every file" % (archive, snap), r, *bad[:5])
 
 
+def check_ended(tap, pluck, scratch):
+    """Ended while it writes: no half file under any name."""
+    whole = 3000
+    archive = scratch.join("ended.pxar")
+    with open(archive, "wb") as f:
+        f.write(P.encode([P.Node(b"", DIR), *(P.Node(b"f%04d" % i, FILE, b"%04d" % i * 8192) for i in range(whole)), None])[0])
+    for sig, want in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        top = scratch.new_dir("ended-%d" % want)
+        child = pluck.popen("pxar", "extract", archive, top, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while child.poll() is None and not os.listdir(top):
+            pass
+        child.send_signal(sig)
+        err = child.communicate(timeout=120)[1]
+        names = os.listdir(top)
+        half = [n for n in names if open(os.path.join(top, n), "rb").read() != n[1:].encode() * 8192]
+        tap.ok(child.returncode == want and err == b"pluck: interrupted\n" and 0 < len(names) < whole and not half,
+               "pxar extract ended by signal %d: exit code %d, whole files only" % (sig, want), child.returncode, err, len(names), half[:5])
+
+
 with Tap() as tap, Scratch() as scratch, Pluck(scratch, prefix=LIMITED) as pluck:
     where, name, _, _ = make_store(scratch)
     main = ["--repository", where, name]
@@ -371,6 +391,7 @@ with Tap() as tap, Scratch() as scratch, Pluck(scratch, prefix=LIMITED) as pluck
     check_lost_ends(tap, pluck, scratch)
     check_foreign_catalog(tap, pluck, scratch)
     check_plain_files(tap, pluck, scratch)
+    check_ended(tap, pluck, scratch)
     golden = test_data("PLUCK_GOLDEN", "golden")
     if golden is None:
         tap.skip("archives of the official tools", "no golden data ($PLUCK_GOLDEN)")
