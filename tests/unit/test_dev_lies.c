@@ -18,15 +18,18 @@
 
 #include "host/dev/blk/blk.h"
 
-#define RAM 0x10000u
+#define RAM 0x8000000u		/* room for a request that is too long; all but the first pages are never touched */
+#define RAM_USED 0x10000u
 #define UVA UINT64_C(0x7f0000000000)
 #define AVAIL 0x1000u
 #define USED 0x2000u
 #define VERSION_1 (UINT64_C(1) << 32)
+#define DISK (256u << 20)
+#define SECTORS (DISK / 512)
 
-static uint8_t ram[RAM] __attribute__((aligned(4096)));
+static uint8_t *ram;
 static int ram_fd;
-static struct vu_ram all = { .base = ram, .size_bytes = RAM };
+static struct vu_ram all = { .size_bytes = RAM };
 static struct loop loop;
 static struct pool pool;
 static struct uplink up;
@@ -38,14 +41,18 @@ static int link_fds[2], qemu[2];
 static int setup(void **state)
 {
 	const struct vu_region region = { .size_bytes = RAM, .uva = UVA };
-	struct link_msg disk = { .type = LINK_DISK, .disk = { .size_bytes = 1 << 20, .raw = true } };
+	struct link_msg disk = { .type = LINK_DISK, .disk = { .size_bytes = DISK, .raw = true } };
 	int fd = memfd_create("disk", MFD_CLOEXEC);
 	struct stat st;
 
 	(void)state;
-	memset(ram, 0, sizeof(ram));
+	if (!ram)
+		ram = all.base = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (ram == MAP_FAILED)
+		return -1;
+	memset(ram, 0, RAM_USED);
 	ram_fd = memfd_create("ram", MFD_CLOEXEC);
-	if (fstat(ram_fd, &st) < 0 || ftruncate(fd, 1 << 20) < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, link_fds) < 0 ||
+	if (fstat(ram_fd, &st) < 0 || ftruncate(fd, DISK) < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, link_fds) < 0 ||
 	    socketpair(AF_UNIX, SOCK_STREAM, 0, qemu) < 0)
 		return -1;
 	all.dev = st.st_dev;
@@ -162,11 +169,19 @@ static const struct {
 	{ "unknown type", { OUT(0x3000, 16, 1), IN_END(0x5000, 1) }, 77, 0, "", 2 },
 	{ "nothing to read", { OUT(0x3000, 16, 1), IN_END(0x5000, 1) }, 0, 0, "", 1 },
 	{ "half a sector", { OUT(0x3000, 16, 1), { 0x4000, 256, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 2 }, IN_END(0x5000, 1) }, 0, 0, "", 1 },
-	{ "past the end", { OUT(0x3000, 16, 1), { 0x4000, 512, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 2 }, IN_END(0x5000, 1) }, 0, 2048, "", 1 },
-	{ "over the end", { OUT(0x3000, 16, 1), { 0x4000, 1024, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 2 }, IN_END(0x5000, 1) }, 0, 2047, "", 1 },
+	{ "past the end", { OUT(0x3000, 16, 1), { 0x4000, 512, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 2 }, IN_END(0x5000, 1) }, 0, SECTORS, "", 1 },
+	{ "over the end", { OUT(0x3000, 16, 1), { 0x4000, 1024, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 2 }, IN_END(0x5000, 1) }, 0, SECTORS - 1, "", 1 },
 	{ "sector wraps", { OUT(0x3000, 16, 1), { 0x4000, 512, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 2 }, IN_END(0x5000, 1) }, 0, UINT64_MAX, "", 1 },
 	{ "offset wraps", { OUT(0x3000, 16, 1), { 0x4000, 512, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 2 }, IN_END(0x5000, 1) }, 0, UINT64_C(1) << 55, "", 1 },
-	{ "longer than any request", { OUT(0x3000, 16, 1), { 0, 0, 0, 0 } }, 0, 0, "virtqueue: descriptor length 0", 0 },
+	{ "descriptor of no length", { OUT(0x3000, 16, 1), { 0, 0, 0, 0 } }, 0, 0, "virtqueue: descriptor length 0", 0 },
+	{ "longer than any request", { OUT(0x3000, 16, 1), { 0x10000, BLK_REQUEST_MAX + 512, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 2 },
+	  IN_END(0x5000, 1) }, 0, 0, "", 1 },
+	{ "header in two parts", { OUT(0x3000, 8, 1), OUT(0x3008, 8, 2), IN_END(0x5000, 1) }, 77, 0, "", 2 },
+	{ "header longer than one", { OUT(0x3000, 600, 1), IN_END(0x5000, 1) }, 77, 0, "", 2 },
+	{ "serial into nothing", { OUT(0x3000, 16, 1), IN_END(0x5000, 1) }, 8, 0, "", 0 },
+	{ "flush", { OUT(0x3000, 16, 1), IN_END(0x5000, 1) }, 4, 0, "", 2 },
+	{ "discard", { OUT(0x3000, 16, 1), OUT(0x4000, 16, 2), IN_END(0x5000, 1) }, 11, 0, "", 2 },
+	{ "zeros", { OUT(0x3000, 16, 1), OUT(0x4000, 16, 2), IN_END(0x5000, 1) }, 13, 0, "", 2 },
 };
 
 static void test_requests(void **state)

@@ -118,6 +118,11 @@ static void lie_fwd(struct vsock_hdr *h)
 	h->fwd_cnt = 1;
 }
 
+static void lie_long(struct vsock_hdr *h)
+{
+	h->len = VSOCK_PACKET_MAX + 1;
+}
+
 static void lie_len_of_update(struct vsock_hdr *h)
 {
 	h->op = VIRTIO_VSOCK_OP_CREDIT_UPDATE;
@@ -132,6 +137,7 @@ static const struct {
 	{ "op", lie_op, "op 9" },	   { "length", lie_len, "len 101 in a buffer" },
 	{ "huge length", lie_huge, "len" }, { "fwd_cnt", lie_fwd, "fwd_cnt" },
 	{ "length of an update", lie_len_of_update, "len 100 with op 6" },
+	{ "longer than a packet", lie_long, "len 65537 with op 5" },
 };
 
 static void test_violations(void **state)
@@ -151,6 +157,97 @@ static void test_violations(void **state)
 		if (violations[i].text)
 			assert_non_null(strstr(err.text, violations[i].text));
 		(void)close(fd);
+		(void)teardown(state);
+		(void)setup(state);
+	}
+}
+
+static void stray_dst_cid(struct vsock_hdr *h)
+{
+	h->dst_cid = 5;
+}
+
+static void stray_src_port(struct vsock_hdr *h)
+{
+	h->src_port++;
+}
+
+static void stray_dst_port(struct vsock_hdr *h)
+{
+	h->dst_port += VSOCK_CONNS;
+}
+
+static void stray_type(struct vsock_hdr *h)
+{
+	h->type = 2;
+}
+
+static const struct {
+	const char *name;
+	void (*change)(struct vsock_hdr *h);
+} strays[] = {
+	{ "dst_cid", stray_dst_cid }, { "src_port", stray_src_port }, { "dst_port", stray_dst_port }, { "type", stray_type },
+};
+
+/* Addresses that are almost those of a connection: reset, and the connection is none the worse. */
+static void test_almost(void **state)
+{
+	for (size_t i = 0; i < sizeof(strays) / sizeof(*strays); i++) {
+		struct vsock_hdr h, lie, got;
+		int fd = open_client(&h);
+
+		print_message("%s\n", strays[i].name);
+		lie = h;
+		strays[i].change(&lie);
+		assert_int_equal(send_op(&lie, VIRTIO_VSOCK_OP_RW, 10, NULL), 0);
+		post(1);
+		assert_non_null(vg_received(&g, &got));
+		assert_int_equal(got.op, VIRTIO_VSOCK_OP_RST);
+		assert_int_equal(got.src_port, lie.dst_port);
+		assert_int_equal(got.dst_port, lie.src_port);
+		assert_int_equal(got.src_cid, lie.dst_cid);
+		assert_int_equal(got.type, lie.type);
+		assert_int_equal(read(fd, bytes, 100), -1);
+		assert_int_equal(send_op(&h, VIRTIO_VSOCK_OP_RW, 10, NULL), 0);
+		assert_int_equal(read(fd, bytes, 100), 10);
+		(void)close(fd);
+		(void)teardown(state);
+		(void)setup(state);
+	}
+}
+
+static const struct {
+	const char *name;
+	unsigned int queue;
+	struct vring_desc d;	/* beginning in the packet or receive buffer */
+	const char *text;
+} buffers[] = {
+	{ "a packet without a whole header", VSOCK_QUEUE_TX, { 0, VSOCK_HDR_BYTES - 1, 0, 0 }, "packet: 43 bytes" },
+	{ "a packet that we are to fill", VSOCK_QUEUE_TX, { 0, 100, VRING_DESC_F_WRITE, 0 }, "packet: 0 bytes" },
+	{ "a header of zeros", VSOCK_QUEUE_TX, { 0, VSOCK_HDR_BYTES, 0, 0 }, "packet: op 0" },
+	{ "a receive buffer for a header alone", VSOCK_QUEUE_RX, { 0, VSOCK_HDR_BYTES, VRING_DESC_F_WRITE, 0 }, "receive buffer: 44 bytes" },
+	{ "a receive buffer that is full", VSOCK_QUEUE_RX, { 0, VG_BUF, 0, 0 }, "receive buffer: 0 bytes" },
+	{ "a receive buffer outside", VSOCK_QUEUE_RX, { UINT64_MAX / 2, VG_BUF, VRING_DESC_F_WRITE, 0 }, "virtqueue: descriptor address" },
+};
+
+/* Buffers that cannot be what they are offered as. */
+static void test_buffers(void **state)
+{
+	for (size_t i = 0; i < sizeof(buffers) / sizeof(*buffers); i++) {
+		const bool rx = buffers[i].queue == VSOCK_QUEUE_RX;
+		struct vg_ring *r = rx ? &g.mem->rx : &g.mem->tx;
+		struct err err = ERR_INIT;
+		int pair[2];
+
+		print_message("%s\n", buffers[i].name);
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+		vsock_client(&g.v, pair[1], 807, 77);	/* something that wants a receive buffer */
+		r->desc[0] = buffers[i].d;
+		r->desc[0].addr += vg_gpa(&g, rx ? g.mem->rx_buf[0] : g.mem->tx_buf);
+		vg_avail(r, 0);
+		assert_int_equal(vg_run(&g, buffers[i].queue, &err), -EPROTO);
+		assert_string_equal(err.text, buffers[i].text);
+		(void)close(pair[0]);
 		(void)teardown(state);
 		(void)setup(state);
 	}
@@ -517,7 +614,7 @@ static void test_strays(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_violations), T(test_credit_from_guest), T(test_credit_to_guest), T(test_data_before_shutdown),
+		T(test_violations), T(test_almost), T(test_buffers), T(test_credit_from_guest), T(test_credit_to_guest), T(test_data_before_shutdown),
 		T(test_half_close), T(test_refused), T(test_window_lies),
 		T(test_half_open), T(test_repeats), T(test_guest_connects), T(test_strays),
 		T(test_work), T(test_work_flood), T(test_ping),

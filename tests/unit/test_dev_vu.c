@@ -160,6 +160,75 @@ static void test_chains(void **state)
 	}
 }
 
+static void offer_one(uint16_t head)
+{
+	put16(AVAIL + 4, head);
+	put16(AVAIL + 2, 1);
+}
+
+/* One more descriptor than a chain may have. */
+static void test_long_chain(void **state)
+{
+	const struct vring_desc head[2] = { IND(0x1000, VIRTQ_CHAIN_MAX * 16), IND(0x1000, (VIRTQ_CHAIN_MAX + 1) * 16) };
+
+	(void)state;
+	memcpy(ram, head, sizeof(head));
+	for (unsigned int i = 0; i <= VIRTQ_CHAIN_MAX; i++) {
+		const struct vring_desc d = { 0x4000, 1, i < VIRTQ_CHAIN_MAX ? VRING_DESC_F_NEXT : 0, (uint16_t)(i + 1) };
+
+		memcpy(ram + 0x1000 + i * sizeof(d), &d, sizeof(d));
+	}
+	for (uint16_t i = 0; i < 2; i++) {
+		struct vring_desc last;
+		struct err err = ERR_INIT;
+
+		memcpy(&last, ram + 0x1000 + (VIRTQ_CHAIN_MAX - 1) * sizeof(last), sizeof(last));
+		last.flags = i ? VRING_DESC_F_NEXT : 0;
+		memcpy(ram + 0x1000 + (VIRTQ_CHAIN_MAX - 1) * sizeof(last), &last, sizeof(last));
+		offer_one(i);
+		assert_int_equal(virtq_pop(&q, &chain, &err), i ? -EPROTO : 1);
+		assert_string_equal(err.text, i ? "virtqueue: chain too long" : "");
+		assert_int_equal(virtq_start(&q, UVA, UVA + AVAIL, UVA + USED, NULL), 0);
+		q.last_avail = 0;
+	}
+}
+
+/* Ranges that together are longer than 32 bits can say, in a guest of that much memory (which nobody touches). */
+static void test_long_sum(void **state)
+{
+	static const struct {
+		struct vring_desc d[3];
+		const char *text;
+	} rows[] = {
+		{ { OUT(0, 0x80000000, 1), OUT_END(0, 0x7fffffff) }, "" },
+		{ { OUT(0, 0x80000000, 1), OUT_END(0, 0x80000000) }, "virtqueue: length of the chain" },
+		{ { IN(0, 0x80000000, 1), IN_END(0, 0x80000000) }, "virtqueue: length of the chain" },
+		{ { OUT(0, UINT32_MAX, 1), IN_END(0, UINT32_MAX) }, "" },
+		{ { OUT(0, UINT32_MAX, 1), IN(0, UINT32_MAX, 2), IN_END(0, 1) }, "virtqueue: length of the chain" },
+	};
+	const uint64_t size = UINT64_C(1) << 32;
+	const struct vu_region region = { 0, size, UVA, 0 };
+	struct vu_ram large = { .size_bytes = size };
+
+	(void)state;
+	large.base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_ptr_not_equal(large.base, MAP_FAILED);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct vu_mem m = { .ram = &large };
+		struct virtq lq = { .mem = &m, .size = SIZE };
+		struct err err = ERR_INIT;
+		const uint16_t one = 1;
+
+		assert_int_equal(vu_mem_set(&m, &region, 1, NULL), 0);
+		assert_int_equal(virtq_start(&lq, UVA, UVA + AVAIL, UVA + USED, NULL), 0);
+		memcpy(large.base, rows[i].d, sizeof(rows[i].d));
+		memcpy(large.base + AVAIL + 2, &one, sizeof(one));
+		assert_int_equal(virtq_pop(&lq, &chain, &err), *rows[i].text ? -EPROTO : 1);
+		assert_string_equal(err.text, rows[i].text);
+	}
+	(void)munmap(large.base, size);
+}
+
 /* The guest may offer again what it has not got back, but no more than the ring holds. */
 static void test_in_flight(void **state)
 {
@@ -265,7 +334,7 @@ static void test_fd(void **state)
 static const struct {
 	const char *name;
 	uint32_t header[3];
-	uint8_t payload[24];
+	uint8_t payload[40];
 	size_t fds;
 	int want;
 	const char *text;
@@ -291,6 +360,18 @@ static const struct {
 	{ "memory table, regions missing", { VU_SET_MEM_TABLE, 1, 8 }, { 1 }, 1, -EPROTO, "vhost-user: SET_MEM_TABLE: payload" },
 	{ "memory table, too many", { VU_SET_MEM_TABLE, 1, 8 }, { 9 }, 0, -EPROTO, "vhost-user: SET_MEM_TABLE: payload" },
 	{ "memory table, empty", { VU_SET_MEM_TABLE, 1, 8 }, { 0 }, 0, 0, "" },
+	{ "memory table, region without descriptor", { VU_SET_MEM_TABLE, 1, 40 }, { 1 }, 0, -EPROTO, "vhost-user: SET_MEM_TABLE: 0 descriptors" },
+	{ "memory table, two descriptors for a region", { VU_SET_MEM_TABLE, 1, 40 }, { 1 }, 2, -EPROTO, "vhost-user: SET_MEM_TABLE: 2 descriptors" },
+	{ "memory table, bytes behind it", { VU_SET_MEM_TABLE, 1, 40 }, { 0 }, 0, -EPROTO, "vhost-user: SET_MEM_TABLE: payload" },
+	{ "version 2", { VU_GET_FEATURES, 2, 0 }, { 0 }, 0, -EPROTO, "vhost-user: GET_FEATURES: flags 0x2" },
+	{ "version 3", { VU_GET_FEATURES, 3, 0 }, { 0 }, 0, -EPROTO, "vhost-user: GET_FEATURES: flags 0x3" },
+	{ "size of a ring, short", { VU_SET_VRING_NUM, 1, 7 }, { 0 }, 0, -EPROTO, "vhost-user: SET_VRING_NUM: payload" },
+	{ "addresses", { VU_SET_VRING_ADDR, 1, 40 }, { 0 }, 0, 0, "" },
+	{ "addresses, short", { VU_SET_VRING_ADDR, 1, 39 }, { 0 }, 0, -EPROTO, "vhost-user: SET_VRING_ADDR: payload" },
+	{ "addresses, long", { VU_SET_VRING_ADDR, 1, 41 }, { 0 }, 0, -EPROTO, "vhost-user: SET_VRING_ADDR: payload" },
+	{ "call, one that is said not to come", { VU_SET_VRING_CALL, 1, 8 }, { 0, 1 }, 1, -EPROTO, "vhost-user: SET_VRING_CALL: 1 descriptors" },
+	{ "errors without descriptor", { VU_SET_VRING_ERR, 1, 8 }, { 0 }, 0, -EPROTO, "vhost-user: SET_VRING_ERR: 0 descriptors" },
+	{ "slave without descriptor", { VU_SET_SLAVE_REQ_FD, 1, 0 }, { 0 }, 0, -EPROTO, "vhost-user: SET_SLAVE_REQ_FD: 0 descriptors" },
 	{ "size over the limit", { VU_SET_CONFIG, 1, 100000 }, { 0 }, 0, -EPROTO, "vhost-user: SET_CONFIG: size 100000" },
 };
 
@@ -298,14 +379,14 @@ static void test_messages(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(messages) / sizeof(*messages); i++) {
-		uint8_t raw[12 + 24];
-		size_t len = messages[i].header[2] <= 24 ? messages[i].header[2] : 24;
+		uint8_t raw[12 + 40];
+		size_t len = messages[i].header[2] <= 40 ? messages[i].header[2] : 40;
 		struct err err = ERR_INIT;
 		struct vu_msg m;
 
 		print_message("%s\n", messages[i].name);
 		memcpy(raw, messages[i].header, 12);
-		memcpy(raw + 12, messages[i].payload, 24);
+		memcpy(raw + 12, messages[i].payload, 40);
 		assert_int_equal(vu_msg_parse(raw, 12 + len, messages[i].fds, &m, &err), messages[i].want);
 		assert_string_equal(err.text, messages[i].text);
 	}
@@ -317,6 +398,7 @@ int main(void)
 		cmocka_unit_test_setup(test_mem, setup),	cmocka_unit_test_setup(test_chains, setup),
 		cmocka_unit_test_setup(test_in_flight, setup),	cmocka_unit_test_setup(test_notify, setup),
 		cmocka_unit_test_setup(test_rings, setup),	cmocka_unit_test_setup(test_fd, setup),
+		cmocka_unit_test_setup(test_long_chain, setup), cmocka_unit_test(test_long_sum),
 		cmocka_unit_test(test_messages),
 	};
 
