@@ -53,7 +53,8 @@ static int enter_dir(struct restore_target *base, struct unpack *u, const struct
 	new = mkdirat(dirfd, e->name, 0700) == 0;
 	if (!new && errno != EEXIST)
 		return not_made(t, u, e, -errno, "directory not made", err);
-	fd = openat(dirfd, e->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	/* O_PATH is not looked at by Landlock, which goes up to the target for each name: in deep trees that is most of the time. */
+	fd = openat(dirfd, e->name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return unpack_left_out(u, e, -errno, "directory not entered", err);
 	r = dirs_push(&t->dirs, fd, e, &meta_lost);
@@ -67,13 +68,19 @@ static int enter_dir(struct restore_target *base, struct unpack *u, const struct
 static int begin_root(struct restore_target *base, struct unpack *u, const struct pxar_entry *e, struct err *err)
 {
 	struct to_dir *t = self(base);
-	int fd = openat(t->target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+	int fd = openat(t->target, ".", O_PATH | O_DIRECTORY | O_CLOEXEC), r;
 	bool meta_lost;
 
 	if (fd < 0)
 		return err_set(err, -errno, "open the target directory");
 	r = dirs_push(&t->dirs, fd, u->o->skip_root ? NULL : e, &meta_lost);
 	return r < 0 || meta_lost ? err_set(err, r < 0 ? r : -ENOMEM, "open the target directory") : 0;
+}
+
+/* Its flags are the one thing that cannot be set by O_PATH, nor by what is opened when the mode is another. */
+static int open_for_flags(const struct dir_level *l)
+{
+	return l->meta->flags ? openat(l->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 }
 
 /* What a directory is to have is set now, behind all that went into it. */
@@ -84,8 +91,10 @@ static int leave_dir(struct restore_target *base, struct unpack *u, struct err *
 	int r;
 
 	if (l->meta) {
-		meta_apply(l->fd, false, l->meta, &u->rep);
-		meta_flags(l->fd, l->meta, &u->rep);
+		CLEANUP_CLOSE int fd = open_for_flags(l);
+
+		meta_apply(l->fd, true, l->meta, &u->rep);
+		meta_flags(fd, l->meta, &u->rep);
 	}
 	r = dirs_pop(&t->dirs);
 	return r < 0 ? err_set(err, r, "a directory of the target was moved") : 0;

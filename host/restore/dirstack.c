@@ -74,7 +74,7 @@ static int reopen(const struct dir_level *inner, struct dir_level *outer)
 
 	if (inner->fd < 0)
 		return -ESTALE;
-	fd = openat(inner->fd, "..", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(inner->fd, "..", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &st) < 0 || st.st_dev != outer->dev || st.st_ino != outer->ino)

@@ -27,6 +27,12 @@ struct object {
 	struct report *r;
 };
 
+/* Of the kinds that can have attributes and ACLs. */
+static bool is_plain(const struct pxar_entry *e)
+{
+	return e->kind == PXAR_KIND_DIR || e->kind == PXAR_KIND_FILE;
+}
+
 static void failed(const struct object *o, int code, const char *what)
 {
 	o->r->r->meta_failed++;
@@ -87,7 +93,7 @@ static void set_xattrs(const struct object *o, bool owned)
 		r = set_xattr(o, x->name, x->value, x->value_len);
 		if (r < 0)
 			failed(o, r, "extended attribute not set");
-		if (r == -EOPNOTSUPP && !strncmp(x->name, "user.", 5) && !o->o_path)
+		if (r == -EOPNOTSUPP && !strncmp(x->name, "user.", 5) && is_plain(o->e))
 			return;
 	}
 }
@@ -221,14 +227,13 @@ static void set_time(const struct object *o)
 void meta_apply(int fd, bool o_path, const struct pxar_entry *e, struct report *r)
 {
 	struct object o = { .fd = fd, .o_path = o_path, .e = e, .r = r };
-	const bool plain = e->kind == PXAR_KIND_DIR || e->kind == PXAR_KIND_FILE;
 	bool owned;
 
 	(void)snprintf(o.path, sizeof(o.path), "/proc/self/fd/%d", fd);
 	owned = set_owner(&o);
 	set_xattrs(&o, owned);
 	set_fcaps(&o, owned);
-	if (plain)
+	if (is_plain(e))
 		set_acl_access(&o);
 	if (e->kind == PXAR_KIND_DIR)
 		set_acl_default(&o);
