@@ -359,7 +359,7 @@ static int on_entry(struct stream *s, const struct pxar_entry *from, struct err 
 /* Where the next bytes of the payload belong. Return: how many of @len, 0 if the segments are full. */
 static size_t place(struct stream *s, size_t len, uint64_t *ret_off)
 {
-	const struct pxar_segment *seg = &s->e->segments[s->segment];
+	const struct pxar_segment *seg;
 
 	if (!s->e->has_segments) {
 		*ret_off = s->seen;
@@ -368,6 +368,7 @@ static size_t place(struct stream *s, size_t len, uint64_t *ret_off)
 	}
 	if (s->segment >= s->e->nr_segments)
 		return 0;
+	seg = &s->e->segments[s->segment];
 	*ret_off = seg->off + s->seen;
 	if (len > seg->len - s->seen)
 		len = (size_t)(seg->len - s->seen);
