@@ -50,6 +50,11 @@ void broker_fail(struct broker *b, int code, const char *fmt, ...)
 	b->state = BROKER_FAILED;
 }
 
+uint32_t broker_memory_mib(const struct broker *b)
+{
+	return b->spec->memory_mib ? b->spec->memory_mib : SPEC_MEMORY_MIB;
+}
+
 void broker_set_phase(struct broker *b, const char *phase)
 {
 	b->phase = phase;
@@ -101,6 +106,16 @@ static void tell_console_log(struct broker *b)
 		(void)err_text(&b->reason, e.code, "the VM has ended (%.300s has its console): %s", conlog_path(b->conlog), e.text);
 }
 
+/* Nothing but a hint is made of what a guest says. */
+static void tell_memory(struct broker *b)
+{
+	struct err e = b->reason;
+
+	if (strstr(e.text, BROKER_OOM_SIGN))
+		(void)err_text(&b->reason, e.code, "the VM has not enough memory: --memory gives a new one more (this one has %u MiB): %s",
+			       broker_memory_mib(b), e.text);
+}
+
 /* The best story to be had: QEMU's own end, else what the device said with the console behind it. */
 static void tell_reason(struct broker *b)
 {
@@ -122,12 +137,13 @@ static void tell_reason(struct broker *b)
 		}
 	}
 	tell_console_log(b);
+	tell_memory(b);
 }
 
 /* What was in work when the VM ended by itself is not given to the next one. */
 static void learn(struct broker *b)
 {
-	if (b->m.vm && b->was_ready && !vm_was_killed(b->m.vm) && !b->m.dev_killed)
+	if (b->m.vm && b->was_ready && !vm_was_killed(b->m.vm) && !machine_device_killed(&b->m))
 		b->learnt = life_blame(b->life, b->work, b->nr_work) > 0;
 	if (b->life->nr_vms >= LIFE_VMS_MAX)
 		b->learnt = false;
@@ -263,7 +279,6 @@ static int watch_signals(struct broker *b)
 	b->w_signal.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return b->w_signal.fd < 0 ? -errno : events_add(&b->events, &b->w_signal, EPOLLIN);
 }
-
 
 static int prepare(struct broker *b, struct err *err)
 {

@@ -39,6 +39,7 @@
 #define BROKER_CACHE_SLOTS_MIN 16
 #define BROKER_THREADS 3
 #define BROKER_CID 3
+#define BROKER_OOM_SIGN "Out of memory: "	/* a guest's kernel says so on its console */
 
 enum broker_state { BROKER_BOOT, BROKER_READY, BROKER_FAILED, BROKER_END };
 
@@ -70,7 +71,6 @@ struct machine {
 	struct fill_job **cache_job;	/* which writes there, by cache slot */
 	pid_t dev_pid;
 	int dev_pidfd, link_fd;
-	bool dev_killed;	/* by somebody else */
 	struct console *dev_err;
 	struct outgoing *out, **out_last;
 	struct vm *vm;
@@ -129,6 +129,8 @@ void broker_fail(struct broker *b, int code, const char *fmt, ...) __attribute__
 /** broker_keep_console() - what the VM has said so far goes to its file. */
 void broker_keep_console(struct broker *b);
 void broker_set_phase(struct broker *b, const char *phase);
+/** broker_memory_mib() - of its VM. */
+uint32_t broker_memory_mib(const struct broker *b);
 /** broker_agent_ready() - callers may be handed on. */
 void broker_agent_ready(struct broker *b);
 
@@ -137,6 +139,8 @@ void broker_agent_ready(struct broker *b);
 void machine_clear(struct machine *m);
 int machine_start(struct broker *b, bool kvm, struct err *err);
 void machine_stop(struct broker *b);
+/** machine_device_killed() - has somebody else ended the device process (SIGKILL, SIGTERM)? */
+bool machine_device_killed(const struct machine *m);
 /** machine_reap() - wait, for a second at most, for what became our children (we are subreaper) when bubblewrap or a broker was killed. */
 void machine_reap(void);
 

@@ -51,11 +51,6 @@ static void answer_reason(struct caller *c)
 
 static const char *const state_names[] = { "starting", "ready", "failed", "ending" };
 
-static uint32_t memory_mib(const struct broker *b)
-{
-	return b->spec->memory_mib ? b->spec->memory_mib : SPEC_MEMORY_MIB;
-}
-
 static void answer_status(struct caller *c)
 {
 	struct broker *b = c->b;
@@ -82,7 +77,7 @@ static void answer_status(struct caller *c)
 	jsonw_key_string(&w, "accel", b->m.kvm ? "kvm" : "tcg");
 	if (b->m.vm)
 		jsonw_key_string(&w, "limits", vm_limits(b->m.vm));
-	jsonw_key_u64(&w, "memory", memory_mib(b));
+	jsonw_key_u64(&w, "memory", broker_memory_mib(b));
 	jsonw_key_u64(&w, "vms", b->life->nr_vms);
 	jsonw_key_u64(&w, "left-out", b->life->nr_left_out);
 	if (b->conlog)
@@ -99,7 +94,6 @@ static void answer_status(struct caller *c)
 /* The VM lives, but its kernel may have ended what this caller waited for. Nothing but a hint is made of what a guest says. */
 static void answer_memory(struct caller *c)
 {
-	static const char sign[] = "Out of memory: ";
 	char text[2048], answer_text[600], *at;
 
 	*text = *answer_text = 0;
@@ -107,11 +101,11 @@ static void answer_memory(struct caller *c)
 		(void)vm_console_read(c->b->m.vm);
 		(void)vm_console_tail(c->b->m.vm, text, sizeof(text));
 	}
-	at = strstr(text, sign);
+	at = strstr(text, BROKER_OOM_SIGN);
 	if (at) {
 		at[strcspn(at, "\n")] = 0;
 		(void)snprintf(answer_text, sizeof(answer_text), "the VM has not enough memory: --memory gives a new one more "
-			       "(this one has %u MiB); its console says: %.300s", memory_mib(c->b), at);
+			       "(this one has %u MiB); its console says: %.300s", broker_memory_mib(c->b), at);
 	}
 	answer(c, at ? -EHOSTDOWN : 0, answer_text);
 }
@@ -281,7 +275,7 @@ static void hand_on(struct caller *c)
 	struct broker *b = c->b;
 	struct link_msg msg = { .type = LINK_CLIENT };
 	struct control_ready ready = {
-		.memory_mib = memory_mib(b),
+		.memory_mib = broker_memory_mib(b),
 		.idle_s = b->spec->idle_timeout_s == SESSION_IDLE_NONE ? 0 : (uint32_t)(b->idle_ms / 1000),
 		.reduced_jail = b->spec->reduced_jail, .kvm = b->m.kvm, .vm = b->life->nr_vms,
 	};

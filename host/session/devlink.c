@@ -214,7 +214,8 @@ void devlink_event(struct watch *w, uint32_t events)
 		r = link_recv(b->m.link_fd, &msg, NULL, 0, &nr_fds);
 		if (r == -EAGAIN)
 			return;
-		if (r == 0) {	/* the pidfd says the rest */
+		/* Reset: it ended with messages of ours unread. The pidfd says the rest. */
+		if (r == 0 || r == -ECONNRESET) {
 			events_remove(&b->events, w);
 			return;
 		}

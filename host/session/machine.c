@@ -21,7 +21,6 @@
 
 #include "common/cleanup.h"
 #include "common/io.h"
-#include "host/session/spec.h"
 
 #define MACHINE_DEV_ERR_BYTES 8192
 #define MACHINE_STOP_MS 1000
@@ -262,16 +261,22 @@ static void on_vm_exit(struct watch *w, uint32_t events)
 	broker_fail(b, -EHOSTDOWN, "%s", text);
 }
 
+/* Asked when the VM has ended, for whatever reason that was seen first: QEMU does not outlive its device for long. */
+bool machine_device_killed(const struct machine *m)
+{
+	siginfo_t si = { 0 };
+
+	return m->dev_pid > 0 && waitid(P_PID, (id_t)m->dev_pid, &si, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	       si.si_code == CLD_KILLED && (si.si_status == SIGKILL || si.si_status == SIGTERM);
+}
+
 static void on_device_exit(struct watch *w, uint32_t events)
 {
 	struct broker *b = w->arg;
-	siginfo_t si = { 0 };
 	char text[400];
 
 	(void)events;
 	events_remove(&b->events, w);
-	if (waitid(P_PID, (id_t)b->m.dev_pid, &si, WEXITED | WNOHANG | WNOWAIT) == 0)
-		b->m.dev_killed = si.si_code == CLD_KILLED && (si.si_status == SIGKILL || si.si_status == SIGTERM);
 	/* What it said last comes before the news of its end. */
 	devlink_event(&b->m.w_link, EPOLLIN);
 	(void)console_read(b->m.dev_err);
@@ -324,11 +329,10 @@ void machine_clear(struct machine *m)
 
 int machine_start(struct broker *b, bool kvm, struct err *err)
 {
-	uint32_t mib = b->spec->memory_mib ? b->spec->memory_mib : SPEC_MEMORY_MIB;
+	const uint32_t mib = broker_memory_mib(b);
 	CLEANUP(plugs_close) struct plugs p = { .nr = 0 };
 	int r;
 
-	machine_clear(&b->m);
 	b->m.kvm = kvm;
 	if (b->disks.nr > VM_SLOTS_MAX)
 		return err_text(err, -E2BIG, "%u disks: at most %d fit one VM", b->disks.nr, VM_SLOTS_MAX);

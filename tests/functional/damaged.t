@@ -171,7 +171,11 @@ def check_memory(tap, scratch):
     disk = make_disk(scratch, "memory")
     with Pluck(scratch, "run-memory") as pluck:
         r = pluck.run("run", "--disk", "a=" + disk, "--", "sh", "-c", "echo 1 > /proc/sys/vm/panic_on_oom; tail /dev/zero", timeout=120)
-        tap.ok(r.code == 6 and b"out of memory" in r.err.lower(), "out of memory with a panic: exit code 6 with the console's words", r)
+        tap.ok(r.code == 6 and b"out of memory" in r.err.lower() and b"--memory" in r.err,
+               "out of memory with a panic: exit code 6 with the console's words, and how to get more", r)
+        r = pluck.run("run", "--disk", "a=" + disk, "--", "sh", "-c", "mount -t ramfs none /tmp && cat /dev/zero >/tmp/file", timeout=120)
+        tap.ok(r.code == 6 and b"out of memory" in r.err.lower() and b"--memory" in r.err and b"128 MiB" in r.err,
+               "out of memory that ends the agent's worker: the same", r)
 
 
 with Tap() as tap, Scratch() as scratch:
