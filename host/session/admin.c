@@ -51,15 +51,8 @@ static int ask_spec(const struct session_spec *spec, enum control_op op, uint32_
 		    struct err *err)
 {
 	char hash[STATE_HASH_LEN + 1];
-	CLEANUP_CLOSE int dir = -1;
-	int r;
+	CLEANUP_CLOSE int dir = spec_open_state(spec, hash, err);
 
-	r = spec_check(spec, err);
-	if (r == 0)
-		r = spec_hash(spec, hash, err);
-	if (r < 0)
-		return r;
-	dir = state_open_dir(err);
 	return dir < 0 ? dir : ask(dir, hash, op, vm, ret_payload);
 }
 

@@ -46,7 +46,6 @@ static int make_dirs(char *path)
 static int open_dir(char path[static PATH_MAX - 32], struct err *err)
 {
 	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-	CLEANUP_CLOSE int fd = -1;
 	int n, r;
 
 	if (state && *state == '/')
@@ -60,12 +59,7 @@ static int open_dir(char path[static PATH_MAX - 32], struct err *err)
 	r = make_dirs(path);
 	if (r < 0)
 		return err_set(err, r, "console log: create '%s'", path);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return err_set(err, -errno, "console log: open '%s'", path);
-	if (state_check_dir(fd) < 0)
-		return err_text(err, -EPERM, "console log: '%s' is not ours, or others may write to it", path);
-	return TAKE_FD(fd);
+	return state_open_own(path, "console log: directory", err);
 }
 
 static void file_name(unsigned int i, char ret[static 24])

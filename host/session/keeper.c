@@ -26,6 +26,8 @@
 #include "host/source/store/key.h"
 #include "host/vm/cgroup.h"
 
+#define KEEPER_LOCK_TRIES 100		/* 5 ms each */
+
 struct keeper {
 	const struct session_spec *spec;
 	char *name;
@@ -63,6 +65,7 @@ static int write_live(struct keeper *k, struct err *err)
 
 static int listen_here(struct keeper *k, struct err *err)
 {
+	const struct timespec nap = { .tv_nsec = 5000000 };
 	int r;
 
 	k->dir = state_open_dir(err);
@@ -71,7 +74,13 @@ static int listen_here(struct keeper *k, struct err *err)
 	r = spec_hash(k->spec, k->hash, err);
 	if (r < 0)
 		return r;
-	k->live_fd = state_lock(k->dir, k->hash, "live", false);
+	/* Whoever asks whether a session lives holds the lock for a moment (state_alive()). */
+	for (int i = 0; i < KEEPER_LOCK_TRIES; i++) {
+		k->live_fd = state_lock(k->dir, k->hash, "live", false);
+		if (k->live_fd != -EWOULDBLOCK)
+			break;
+		(void)nanosleep(&nap, NULL);
+	}
 	if (k->live_fd < 0)
 		return err_set(err, k->live_fd, "another session for the same disks");
 	/* A socket that one of our kind left when it was killed. */

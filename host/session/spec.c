@@ -163,6 +163,15 @@ int spec_hash(const struct session_spec *spec, char ret[static STATE_HASH_LEN + 
 	return 0;
 }
 
+int spec_open_state(const struct session_spec *spec, char ret_hash[static STATE_HASH_LEN + 1], struct err *err)
+{
+	int r = spec_check(spec, err);
+
+	if (r == 0)
+		r = spec_hash(spec, ret_hash, err);
+	return r < 0 ? r : state_open_dir(err);
+}
+
 /* "disk:NAME=FILE,...": in one order, however the caller gave them, since they are one session. */
 static void name_disks(const struct session_spec *spec, struct buf *out)
 {

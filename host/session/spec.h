@@ -27,6 +27,9 @@ int spec_check(const struct session_spec *spec, struct err *err);
  */
 int spec_hash(const struct session_spec *spec, char ret[static STATE_HASH_LEN + 1], struct err *err);
 
+/** spec_open_state() - the state directory, and the hash under which the session for a checked spec is there. Return: the descriptor; negative errno. */
+int spec_open_state(const struct session_spec *spec, char ret_hash[static STATE_HASH_LEN + 1], struct err *err);
+
 /** spec_to_json() - malloc'ed text with absolute paths, without the key. NULL without memory. */
 char *spec_to_json(const struct session_spec *spec);
 

@@ -266,12 +266,7 @@ int session_connect(const struct session_spec *spec, session_progress_fn *progre
 	CLEANUP_CLOSE int dir = -1;
 	int r;
 
-	r = spec_check(spec, err);
-	if (r == 0)
-		r = spec_hash(spec, hash, err);
-	if (r < 0)
-		return r;
-	dir = state_open_dir(err);
+	dir = spec_open_state(spec, hash, err);
 	if (dir < 0)
 		return dir;
 	for (int i = 0; i < START_TRIES; i++) {

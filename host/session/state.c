@@ -20,6 +20,17 @@ static void file_name(char ret[static STATE_NAME_MAX], const char *hash, const c
 	(void)snprintf(ret, STATE_NAME_MAX, "%.*s.%s", STATE_HASH_LEN, hash, what);
 }
 
+int state_open_own(const char *path, const char *what, struct err *err)
+{
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_set(err, -errno, "%s '%s'", what, path);
+	if (state_check_dir(fd) < 0)
+		return err_text(err, -EPERM, "%s '%s': not ours, or others may write to it", what, path);
+	return TAKE_FD(fd);
+}
+
 int state_check_dir(int dir)
 {
 	struct stat st;
@@ -45,7 +56,6 @@ int state_open_dir(struct err *err)
 {
 	const char *run = getenv("XDG_RUNTIME_DIR");
 	unsigned int uid = geteuid();
-	CLEANUP_CLOSE int fd = -1;
 	char path[PATH_MAX];
 	int r;
 
@@ -59,14 +69,7 @@ int state_open_dir(struct err *err)
 			(void)snprintf(path, sizeof(path), "/tmp/pluck-%u", uid);
 	}
 	r = make_dir(path);
-	if (r < 0)
-		return err_set(err, r, "state directory '%s'", path);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return err_set(err, -errno, "state directory '%s'", path);
-	if (state_check_dir(fd) < 0)
-		return err_text(err, -EPERM, "state directory '%s': not ours, or others may write to it", path);
-	return TAKE_FD(fd);
+	return r < 0 ? err_set(err, r, "state directory '%s'", path) : state_open_own(path, "state directory", err);
 }
 
 /* Does the name still lead to what the descriptor holds? */

@@ -24,6 +24,9 @@
  */
 int state_open_dir(struct err *err);
 
+/** state_open_own() - a directory that is ours alone; @what it is, for messages. Return: the descriptor; -EPERM; negative errno. */
+int state_open_own(const char *path, const char *what, struct err *err);
+
 /** state_check_dir() - owner and mode of an open directory. Return: 0; -EPERM. */
 int state_check_dir(int dir);
 

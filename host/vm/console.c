@@ -25,8 +25,11 @@ struct console *console_new(int fd, size_t room)
 {
 	struct console *c = calloc(1, sizeof(*c) + room);
 
-	if (!c)
+	if (!c) {
+		if (fd >= 0)
+			(void)close(fd);
 		return NULL;
+	}
 	c->fd = fd;
 	c->room = room;
 	if (fd >= 0)

@@ -9,7 +9,7 @@
 
 struct console;
 
-/** console_new() - keeps the last @room bytes of what is read from @fd (taken over, made non-blocking). NULL without memory. */
+/** console_new() - keeps the last @room bytes of what is read from @fd (taken over in every case, made non-blocking). NULL without memory. */
 struct console *console_new(int fd, size_t room);
 void console_free(struct console *c);
 int console_fd(const struct console *c);

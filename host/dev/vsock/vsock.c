@@ -47,6 +47,13 @@ static void later(struct loop_job *j)
 		uplink_fatal(v->port.up, &err, v->port.name);
 }
 
+/* Free, with nothing left to be said. It may stand on the ready list. */
+static void forget(struct vsock_conn *c)
+{
+	c->state = VSOCK_FREE;
+	c->want_request = c->want_response = c->want_credit = c->want_shutdown = c->want_rst = c->want_ping = false;
+}
+
 /* The guest's driver has gone, and with it all its connections. */
 static void stop(struct port *p, unsigned int queue)
 {
@@ -58,7 +65,7 @@ static void stop(struct port *p, unsigned int queue)
 		vsock_close(&v->agent, 0);
 	/* What was in work is so until the session has seen the VM end. */
 	for (size_t i = 0; i < WIRE_CONN_MAX; i++)
-		v->work[i].state = VSOCK_FREE;
+		forget(&v->work[i]);
 	for (size_t i = 0; i < VSOCK_CONNS; i++) {
 		struct vsock_conn *c = &v->conn[i];
 
@@ -161,8 +168,7 @@ void vsock_close(struct vsock_conn *c, int code)
 	c->buf = NULL;
 	c->fd = -1;
 	c->buf_len = 0;
-	c->state = VSOCK_FREE;
-	c->want_request = c->want_response = c->want_credit = c->want_shutdown = c->want_rst = c->want_ping = false;
+	forget(c);
 }
 
 void vsock_client(struct vsock *v, int fd, uint32_t port, uint32_t id)
