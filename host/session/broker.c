@@ -112,8 +112,9 @@ static void tell_memory(struct broker *b)
 	struct err e = b->reason;
 
 	if (strstr(e.text, BROKER_OOM_SIGN))
-		(void)err_text(&b->reason, e.code, "the VM has not enough memory: --memory gives a new one more (this one has %u MiB): %s",
-			       broker_memory_mib(b), e.text);
+		(void)err_text(&b->reason, e.code,
+			"the VM has not enough memory: --memory gives a new one more (this one has %u MiB): %s",
+			broker_memory_mib(b), e.text);
 }
 
 /* The best story to be had: QEMU's own end, else what the device said with the console behind it. */
