@@ -155,6 +155,8 @@ static int choose_type(const struct agent *a, const struct probe *p, const struc
 		type = "ext4";
 	if (!type[0])
 		return err_text(err, -ENODEV, "no known file system found");
+	if (p->ambiguous && !a->mount.fs_type[0])
+		return err_text(err, -EUCLEAN, PROBE_AMBIGUOUS_FMT, p->all);
 	fs = fstype_find_version(type, strcmp(type, p->type) ? NULL : p->version);
 	if (!fs && a->mount.fs_type[0])
 		return err_text(err, -EINVAL, "'%s' is no type of file system that is known here", type);

@@ -16,6 +16,8 @@ struct probe {
 	char all[128];		/* ambiguous: the types, "ext4, swap" */
 };
 
+#define PROBE_AMBIGUOUS_FMT "ambiguous: signatures of %s; --fs-type chooses"
+
 /** probe_device() - @dev is a kernel name. Return: 0 (also with nothing found); negative errno if it cannot be read. */
 int probe_device(const char *dev, struct probe *ret);
 

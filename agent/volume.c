@@ -46,8 +46,8 @@ static bool volume_trouble(const struct agent *a, const struct probe *p, const s
 	else if (p->backup_kib)
 		(void)snprintf(ret, room, "damaged: the first superblock is bad, the backup at %llu KiB is used",
 			       (unsigned long long)p->backup_kib);
-	else if (p->ambiguous)
-		(void)snprintf(ret, room, "ambiguous: signatures of %s; --fs-type chooses", p->all);
+	else if (p->ambiguous && !a->mount.fs_type[0])
+		(void)snprintf(ret, room, PROBE_AMBIGUOUS_FMT, p->all);
 	return ret[0];
 }
 

@@ -292,6 +292,12 @@ def check_signatures(tap, pluck, scratch, ext):
     source = ["--disk", "both=" + both]
     r = pluck.run("disks", *source)
     tap.ok(b"ambiguous" in r.out and b"squashfs" in r.out and b"--fs-type" in r.out, "two signatures are said to be ambiguous", r, r.out)
+    for command, *rest in (("list",), ("stat",), ("extract", scratch.join("none"))):
+        r = pluck.run(command, *source, "both/raw", *rest)
+        tap.ok(r.code == 5 and b"ambiguous" in r.err and b"ext4" in r.err and b"squashfs" in r.err and b"--fs-type" in r.err,
+               "%s: neither of them is taken" % command, r)
+    r = pluck.run("disks", *source, "--fs-type", "ext4")
+    tap.ok(r.code == 0 and b"ambiguous" not in r.out, "with --fs-type disks finds nothing to choose", r, r.out)
     r = pluck.run("list", *source, "--fs-type", "ext4", "both/raw")
     tap.ok(r.code == 0 and b"hello" in r.out, "--fs-type chooses", r, r.out)
     pluck.stop()
