@@ -3,18 +3,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
+#include "common/log.h"
 #include "common/path.h"
 #include "host/restore/meta.h"
 #include "host/restore/shape.h"
 #include "host/restore/sum.h"
 
 #define READ_SIZE ((size_t)256 << 10)
-#define META_LOST "metadata not read whole"
 #define PENDING_MAX ((size_t)64 << 20)	/* bytes of directories that are not made yet */
 
 CLEANUP_DEFINE(struct pxar_dec *, pxar_dec_free)
@@ -80,6 +81,19 @@ void unpack_meta_lost(struct unpack *u, const struct pxar_entry *e, int code, co
 {
 	u->rep.r->meta_failed++;
 	report_note(&u->rep, e->name_len ? e->name : NULL, code, what);
+}
+
+/* What whoever made the stream could not read of an entry, in their own words, made safe. */
+static void tell_meta(struct stream *s, const struct pxar_entry *e)
+{
+	const char *text = e->meta_error.text;
+	char quoted[4 * sizeof(e->meta_error.text)], what[sizeof(quoted) + 64];
+
+	if (!e->meta_error.code)
+		return;
+	(void)snprintf(what, sizeof(what), "metadata not read whole%s%s%s", *text ? " (" : "",
+		       log_quote(text, strlen(text), quoted, sizeof(quoted)), *text ? ")" : "");
+	unpack_meta_lost(&s->u, e, e->meta_error.code, what);
 }
 
 bool unpack_has_links(const struct unpack *u, const struct pxar_entry *e)
@@ -156,8 +170,8 @@ static int enter_dir(struct stream *s, const struct pxar_entry *e, enum filter_v
 
 	if (r < 0)
 		return r;
-	if (e->meta_error.code && r != UNPACK_LEFT_OUT)
-		unpack_meta_lost(&s->u, e, e->meta_error.code, META_LOST);
+	if (r != UNPACK_LEFT_OUT)
+		tell_meta(s, e);
 	(void)done(s, e, r, &s->u.rep.r->dirs, NULL);
 	if (r == UNPACK_LEFT_OUT) {
 		s->lost = 1;
@@ -216,8 +230,8 @@ static int make_pending(struct stream *s, struct err *err)
 
 		path->len = p->path_len;
 		r = s->ops->enter(s->t, &s->u, p->e, err);
-		if (r >= 0 && r != UNPACK_LEFT_OUT && p->e->meta_error.code)
-			unpack_meta_lost(&s->u, p->e, p->e->meta_error.code, META_LOST);
+		if (r >= 0 && r != UNPACK_LEFT_OUT)
+			tell_meta(s, p->e);
 		(void)done(s, p->e, r, &s->u.rep.r->dirs, NULL);
 		path->len = len;
 		if (r == UNPACK_LEFT_OUT) {
@@ -268,8 +282,8 @@ static int make_special(struct stream *s, const struct pxar_entry *e, struct err
 {
 	int r = s->ops->special(s->t, &s->u, e, err);
 
-	if (r >= 0 && r != UNPACK_LEFT_OUT && e->meta_error.code)
-		unpack_meta_lost(&s->u, e, e->meta_error.code, META_LOST);
+	if (r >= 0 && r != UNPACK_LEFT_OUT)
+		tell_meta(s, e);
 	return done(s, e, r, &s->u.rep.r->others, NULL);
 }
 
@@ -413,8 +427,8 @@ static int end_file(struct stream *s, struct err *err)
 
 	if (r == 0)
 		r = s->ops->end(s->t, &s->u, s->e, err);
-	if (r >= 0 && r != UNPACK_LEFT_OUT && s->e->meta_error.code)
-		unpack_meta_lost(&s->u, s->e, s->e->meta_error.code, META_LOST);
+	if (r >= 0 && r != UNPACK_LEFT_OUT)
+		tell_meta(s, s->e);
 	return done(s, s->e, r == UNPACK_MADE && s->replaces ? UNPACK_REPLACED : r, &s->u.rep.r->files,
 		    sha256);
 }

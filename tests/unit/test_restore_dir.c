@@ -346,7 +346,7 @@ static bool told(const char *line)
 /* Metadata that could not be read costs nothing else. */
 static void test_meta_error(void **state)
 {
-	const struct pxar_error e = { .code = -EIO, .off = UINT64_MAX, .text = "attributes" };
+	const struct pxar_error e = { .code = -EIO, .off = UINT64_MAX, .text = "attributes\033[1m" };
 
 	(void)state;
 	add_entry((struct pxar_entry){ .name = "f", .kind = PXAR_KIND_FILE, .mode = S_IFREG | 0644, .size = 3, .payload_size = 3,
@@ -361,7 +361,7 @@ static void test_meta_error(void **state)
 	assert_int_equal(rep.files + rep.dirs + rep.others, 3);
 	assert_int_equal(rep.meta_failed, 3);
 	assert_int_equal(rep.incomplete + rep.left_out, 0);
-	assert_true(told("f: metadata not read whole: EIO") && told("d: metadata not read whole") && told("l: metadata"));
+	assert_true(told("f: metadata not read whole (attributes\\x1b[1m): EIO") && told("d: metadata not read whole (") && told("l: metadata"));
 }
 
 static void test_filter(void **state)
