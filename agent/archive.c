@@ -77,7 +77,7 @@ static int tell_meta(struct archive *a, struct pxar_entry *e)
 	if (!a->q->ext)
 		return err_set(a->q->err, a->meta.error, "%s", a->meta.what);
 	e->meta_error = (struct pxar_error){ .code = a->meta.error, .off = UINT64_MAX };
-	(void)snprintf(e->meta_error.text, sizeof(e->meta_error.text), "%s: %s", a->meta.what, strerror(-a->meta.error));
+	(void)snprintf(e->meta_error.text, sizeof(e->meta_error.text), "%s", a->meta.what);
 	return 0;
 }
 
@@ -172,7 +172,7 @@ static void drop_payload(struct pxar_entry *e)
 static int check_readable(struct archive *a, const struct data *d, const struct statx *st, struct pxar_entry *e,
 			  const char **ret_what)
 {
-	int r = native_check_data(&a->meta.native, d->fd, st, ret_what);
+	int r = native_check_data(a->meta.native, d->fd, st, ret_what);
 
 	if (r == 0 && e->payload_size) {
 		*ret_what = "read the file";
@@ -225,7 +225,7 @@ static int send_file(struct archive *a, struct pxar_entry *e, const struct statx
 	meta_attrs(&a->meta, fd, dirfd, name, a->q->ext, e);
 	if (fd >= 0) {
 		meta_flags(fd, e);
-		error = native_decoder(&a->meta.native, fd, st, &decoder);
+		error = native_decoder(a->meta.native, fd, st, &decoder);
 		if (decoder)
 			e->size = e->payload_size = decmpfs_size(decoder);
 		if (a->q->no_data && e->size)
@@ -260,7 +260,7 @@ static int send_special(struct archive *a, struct pxar_entry *e, int dirfd, cons
 	int r;
 
 	if (e->kind == PXAR_KIND_SYMLINK) {
-		n = native_readlink(&a->meta.native, dirfd, name, ino, target, sizeof(target));
+		n = native_readlink(a->meta.native, dirfd, name, ino, target, sizeof(target));
 		if (n <= 0 || n > PXAR_TARGET_MAX) {
 			e->kind = PXAR_KIND_FILE;
 			e->mode = S_IFREG;
@@ -378,6 +378,21 @@ static int begin_root(struct archive *a, const struct item *i)
 	return begin_dir(a, &root, i->parent_fd, ".", fd);
 }
 
+/* Which no directory lists, so nothing of it is known but size and contents. */
+static int send_stream(struct archive *a, const struct item *i)
+{
+	struct pxar_entry e = { .name = a->top, .name_len = strlen(a->top) };
+	struct data d = { .fd = -1, .stream = i->stream };
+	int r;
+
+	a->q->reply->entries++;
+	meta_stat(&i->st, &e);
+	if (a->q->no_data && e.size)
+		drop_payload(&e);
+	r = pxar_enc_entry(a->enc, &e);
+	return r < 0 ? r : send_payload(a, &d, &e, 0, "read the stream");
+}
+
 static int send_item(struct archive *a, const struct item *i)
 {
 	struct walk_entry w = { .dirfd = item_dirfd(i), .name = i->name, .st = &i->st, .fd = -1 };
@@ -385,9 +400,11 @@ static int send_item(struct archive *a, const struct item *i)
 	CLEANUP_CLOSE int fd = -1;
 	int r;
 
-	if (!S_ISDIR(i->st.stx_mode))
-		return filter_look(a->q->filter, &a->pos, a->top, strlen(a->top), false) == FILTER_LEAVE ? 0 :
-			send_entry(a, &w, a->top);
+	if (!S_ISDIR(i->st.stx_mode)) {
+		if (filter_look(a->q->filter, &a->pos, a->top, strlen(a->top), false) == FILTER_LEAVE)
+			return 0;
+		return i->stream ? send_stream(a, i) : send_entry(a, &w, a->top);
+	}
 	a->q->reply->entries++;
 	fd = resolve_open(w.dirfd, w.name, DIR_FLAGS);
 	meta_stat(&i->st, &e);
@@ -397,9 +414,9 @@ static int send_item(struct archive *a, const struct item *i)
 	return fd < 0 ? on_leave(a, "", 0, fd) : walk_tree(TAKE_FD(fd), true, &ops, a);
 }
 
-int archive_send(struct request *q, const struct item *i, const char *name)
+int archive_send(struct request *q, struct item *i, const char *name)
 {
-	CLEANUP(archive_free) struct archive a = { .q = q, .top = name };
+	CLEANUP(archive_free) struct archive a = { .q = q, .top = name, .meta = { .native = &i->native } };
 	struct statfs fs;
 	int r;
 
@@ -407,7 +424,6 @@ int archive_send(struct request *q, const struct item *i, const char *name)
 	if (!a.enc)
 		return err_set(q->err, -ENOMEM, "archive");
 	a.zeros_max = fstatfs(i->root_fd, &fs) == 0 ? (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize : 0;
-	native_begin(&a.meta.native, i->root_fd);
 	r = begin_root(&a, i);
 	if (r >= 0)
 		r = send_item(&a, i);

@@ -10,6 +10,6 @@
  * @name: what the archive's only member is called
  * The stream has begun. Return: 0 when the archive is whole; negative errno with q->err set.
  */
-int archive_send(struct request *q, const struct item *i, const char *name);
+int archive_send(struct request *q, struct item *i, const char *name);
 
 #endif

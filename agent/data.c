@@ -44,15 +44,27 @@ void data_begin(struct data *d, int fd, uint64_t size_bytes)
 	(void)posix_fadvise(fd, 0, 0, d->wants_direct ? POSIX_FADV_RANDOM : POSIX_FADV_SEQUENTIAL);
 }
 
+/* Return: bytes read, 0 at the end; negative errno. */
+static ssize_t read_some(const struct data *d, uint64_t off, void *p, size_t len)
+{
+	ssize_t n;
+
+	if (d->decoder)
+		return decmpfs_read(d->decoder, off, p, len);
+	if (d->stream)
+		return ntfs_stream_read(d->stream, off, p, len);
+	do
+		n = pread(d->fd, p, len, (off_t)off);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
 int data_readable(const struct data *d, uint64_t off)
 {
 	char c;
-	ssize_t n = d->decoder ? decmpfs_read(d->decoder, off, &c, 1) : pread(d->fd, &c, 1, (off_t)off);
+	ssize_t n = read_some(d, off, &c, 1);
 
-	if (d->decoder && n < 0)
-		return (int)n;
-
-	return n > 0 ? 0 : n < 0 ? -errno : -ENODATA;
+	return n > 0 ? 0 : n < 0 ? (int)n : -ENODATA;
 }
 
 /* Return: bytes read; 0 when the page cache must be tried; -EPIPE. */
@@ -80,21 +92,15 @@ static ssize_t read_cached(struct data *d, struct reply *r, uint64_t off, uint64
 	const size_t to_aligned = REPLY_ALIGN - (size_t)(off % REPLY_ALIGN);
 	size_t room;
 	uint8_t *p = reply_space(r, &room);
-	ssize_t n;
 
 	if (!p)
 		return -EPIPE;
 	if (room > end - off)
 		room = (size_t)(end - off);
-	if (d->decoder)
-		return decmpfs_read(d->decoder, off, p, room);
 	if (d->wants_direct && room > to_aligned)
 		room = to_aligned;
 	(void)set_direct(d, false);
-	do
-		n = pread(d->fd, p, room, (off_t)off);
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n;
+	return read_some(d, off, p, room);
 }
 
 ssize_t data_send(struct data *d, struct reply *r, uint64_t off, uint64_t end, int *ret_error)

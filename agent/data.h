@@ -12,13 +12,16 @@
 #include <sys/types.h>
 
 #include "agent/decmpfs.h"
+#include "agent/ntfs.h"
 #include "agent/reply.h"
 
 struct data {
 	int fd;			/* borrowed */
 	bool wants_direct;	/* while it works */
 	bool is_direct;		/* O_DIRECT is set */
-	struct decmpfs *decoder;	/* of the contents, borrowed; NULL: the driver gives them */
+	/* what the driver does not give, one of them, borrowed; both NULL: it does */
+	struct decmpfs *decoder;
+	struct ntfs_stream *stream;
 };
 
 /** data_begin() - for a file of @size_bytes that was opened for reading. */

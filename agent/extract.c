@@ -30,15 +30,47 @@ static int send_range(struct request *q, struct data *d, uint64_t off, uint64_t 
 	return 0;
 }
 
-static int send_plain(struct request *q, const struct item *i)
+/* As much of @size bytes as was asked for. */
+static int send_asked(struct request *q, struct data *d, uint64_t size)
 {
-	CLEANUP_CLOSE int fd = -1;
+	int r;
+
+	reply_begin(q->reply, "application/octet-stream");
+	q->reply->entries = 1;
+	if (q->off > size)
+		q->off = size;
+	r = send_range(q, d, q->off, q->len < size - q->off ? q->off + q->len : size);
+	return r < 0 ? r : reply_end(q->reply);
+}
+
+static int send_file(struct request *q, struct item *i)
+{
+	CLEANUP_CLOSE int fd = resolve_open(item_dirfd(i), i->name, FILE_FLAGS);
 	CLEANUP(decmpfs_closep) struct decmpfs *decoder = NULL;
-	struct native native;
+	uint64_t size = i->st.stx_size;
 	const char *what = "";
 	struct data d;
-	uint64_t size = i->st.stx_size;
 	int r;
+
+	if (fd < 0)
+		return err_set(q->err, fd, "open the file");
+	r = native_check_data(&i->native, fd, &i->st, &what);
+	if (r == 0) {
+		what = "decompress the file (decmpfs)";
+		r = native_decoder(&i->native, fd, &i->st, &decoder);
+	}
+	if (r < 0)
+		return err_set(q->err, r, "%s", what);
+	if (decoder)
+		size = decmpfs_size(decoder);
+	data_begin(&d, fd, size);
+	d.decoder = decoder;
+	return send_asked(q, &d, size);
+}
+
+static int send_plain(struct request *q, struct item *i)
+{
+	struct data of_stream = { .fd = -1, .stream = i->stream };
 
 	if (q->given & (PARAM_FILTER | PARAM_DATA))
 		return err_text(q->err, -EINVAL, "parameters 'filter' and 'data' go with format 'pxar' only");
@@ -46,31 +78,10 @@ static int send_plain(struct request *q, const struct item *i)
 		return err_text(q->err, -EISDIR, "cannot stream dir with format 'plain'");
 	if (!S_ISREG(i->st.stx_mode))
 		return err_text(q->err, -EINVAL, "cannot stream anything but regular files with format 'plain'");
-	fd = resolve_open(item_dirfd(i), i->name, FILE_FLAGS);
-	if (fd < 0)
-		return err_set(q->err, fd, "open the file");
-	native_begin(&native, i->root_fd);
-	r = native_check_data(&native, fd, &i->st, &what);
-	if (r == 0) {
-		what = "decompress the file (decmpfs)";
-		r = native_decoder(&native, fd, &i->st, &decoder);
-	}
-	native_end(&native);
-	if (r < 0)
-		return err_set(q->err, r, "%s", what);
-	if (decoder)
-		size = decmpfs_size(decoder);
-	data_begin(&d, fd, size);
-	d.decoder = decoder;
-	reply_begin(q->reply, "application/octet-stream");
-	q->reply->entries = 1;
-	if (q->off > size)
-		q->off = size;
-	r = send_range(q, &d, q->off, q->len < size - q->off ? q->off + q->len : size);
-	return r < 0 ? r : reply_end(q->reply);
+	return i->stream ? send_asked(q, &of_stream, i->st.stx_size) : send_file(q, i);
 }
 
-static int send_pxar(struct request *q, const struct target *t, const struct item *i)
+static int send_pxar(struct request *q, const struct target *t, struct item *i)
 {
 	const char *shown = strrchr(t->shown, '/');
 	int r;

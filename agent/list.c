@@ -18,15 +18,13 @@
 struct list {
 	struct request *q;
 	const struct target *t;
-	const struct item *item;
-	struct native native;
+	struct item *item;
 	struct buf line;
 	bool some;		/* the reference's form: an entry was written */
 };
 
 static void list_free(struct list *l)
 {
-	native_end(&l->native);
 	buf_free(&l->line);
 }
 
@@ -48,7 +46,7 @@ static int emit(struct list *l, const char *path, size_t path_len, int dirfd, co
 
 	buf_reset(&l->line);
 	jsonw_object_begin(&w);
-	bad = entry_fields(&l->native, &w, path, path_len, dirfd, name, st, error, what);
+	bad = entry_fields(&l->item->native, &w, path, path_len, dirfd, name, st, error, what);
 	jsonw_object_end(&w);
 	buf_u8(&l->line, '\n');
 	return send_line(l, bad);
@@ -216,8 +214,6 @@ int list_handle(struct request *q)
 		r = item_open(q->a, &t, &item, q->err);
 	if (r < 0)
 		return r;
-	if (t.level == TARGET_VOLUME)
-		native_begin(&l.native, item.root_fd);
 	reply_begin(q->reply, q->ext ? "application/jsonl" : "application/json");
 	if (!q->ext)
 		r = reply_write(q->reply, "{\"data\":[", 9);

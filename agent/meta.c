@@ -20,7 +20,6 @@
 
 void meta_free(struct meta *m)
 {
-	native_end(&m->native);
 	xattrs_free(&m->all);
 	free(m->keep);
 	free(m->acls);
@@ -154,11 +153,11 @@ static int acl_rank(const void *x, const void *y)
 void meta_attrs(struct meta *m, int fd, int dirfd, const char *name, bool ext, struct pxar_entry *ret)
 {
 	struct pxar_xattr *v;
-	int r = xattrs_read(&m->native, fd, dirfd, name, &m->all);
+	int r = xattrs_read(m->native, fd, dirfd, name, &m->all);
 
 	m->error = 0;
 	if (r < 0)
-		note(m, r, "read the extended attributes");
+		note(m, r, m->all.what);
 	if (!m->all.nr)
 		return;
 	v = room_for(m->keep, &m->keep_room, m->all.nr, sizeof(*v));

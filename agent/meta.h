@@ -9,7 +9,7 @@
 #include "agent/xattrs.h"
 
 struct meta {
-	struct native native;		/* native_begin() is the caller's */
+	struct native *native;		/* of the file system, borrowed */
 	struct xattrs all;		/* as read */
 	struct pxar_xattr *keep;	/* those that go out */
 	size_t keep_room;

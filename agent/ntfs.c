@@ -25,9 +25,15 @@
 #define TAG_LX_SYMLINK 0xa000001d
 
 #define STREAMS_MAX 1024	/* of a file */
+#define NTFS_NAME_MAX 255	/* UTF-16 units */
 
 struct ntfs {
 	ntfs_volume *vol;
+};
+
+struct ntfs_stream {
+	ntfs_inode *ni;
+	ntfs_attr *na;
 };
 
 /* The library can map owners by name; the VM has no names, and the C library's look-up is not for static programs. */
@@ -133,7 +139,7 @@ int ntfs_each_stream(struct ntfs *n, uint64_t ino, ntfs_stream_fn *fn, void *arg
 	if (!ctx)
 		return -ENOMEM;
 	for (int i = 0; r == 0; i++) {
-		ntfschar name[256];
+		ntfschar name[NTFS_NAME_MAX];
 		unsigned int len;
 
 		errno = 0;
@@ -158,6 +164,58 @@ int ntfs_read_stream(void *stream, void *p, size_t len)
 	errno = 0;
 	n = ntfs_attr_pread(stream, 0, (s64)len, p);
 	return n < 0 ? last_error() : (size_t)n == len ? 0 : -EIO;
+}
+
+void ntfs_stream_close(struct ntfs_stream *s)
+{
+	if (!s)
+		return;
+	close_attr(&s->na);
+	close_inode(&s->ni);
+	free(s);
+}
+
+static void ntfs_stream_closep(struct ntfs_stream **s)
+{
+	ntfs_stream_close(*s);
+}
+
+int ntfs_stream_open(struct ntfs *n, uint64_t ino, const char *name, struct ntfs_stream **ret)
+{
+	CLEANUP(ntfs_stream_closep) struct ntfs_stream *s = calloc(1, sizeof(*s));
+	CLEANUP_FREE ntfschar *wide = NULL;
+	int len;
+
+	if (!s)
+		return -ENOMEM;
+	len = ntfs_mbstoucs(name, &wide);
+	if (len <= 0 || len > NTFS_NAME_MAX)
+		return -ENOENT;
+	errno = 0;
+	s->ni = ntfs_inode_open(n->vol, ino);
+	if (!s->ni)
+		return last_error();
+	s->na = ntfs_attr_open(s->ni, AT_DATA, wide, (u32)len);
+	if (!s->na)
+		return last_error();
+	if (s->na->data_size < 0)
+		return -EUCLEAN;
+	*ret = TAKE_PTR(s);
+	return 0;
+}
+
+uint64_t ntfs_stream_size(const struct ntfs_stream *s)
+{
+	return (uint64_t)s->na->data_size;
+}
+
+ssize_t ntfs_stream_read(struct ntfs_stream *s, uint64_t off, void *p, size_t len)
+{
+	s64 n;
+
+	errno = 0;
+	n = ntfs_attr_pread(s->na, (s64)off, (s64)len, p);
+	return n < 0 ? last_error() : (ssize_t)n;
 }
 
 int ntfs_read_reparse(struct ntfs *n, uint64_t ino, uint32_t *ret_tag, uint8_t *ret, size_t *ret_len)

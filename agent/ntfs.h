@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct ntfs;
 
@@ -24,6 +25,20 @@ int ntfs_each_stream(struct ntfs *n, uint64_t ino, ntfs_stream_fn *fn, void *arg
 
 /** ntfs_read_stream() - the first @len bytes. Return: 0; negative errno. */
 int ntfs_read_stream(void *stream, void *p, size_t len);
+
+struct ntfs_stream;
+
+/**
+ * ntfs_stream_open() - a data stream by its name, whatever its size
+ * @ino: number of the MFT record of its file or directory; @name: UTF-8, not empty
+ * Return: 0; -ENOENT; negative errno. To be closed before the volume is.
+ */
+int ntfs_stream_open(struct ntfs *n, uint64_t ino, const char *name, struct ntfs_stream **ret);
+void ntfs_stream_close(struct ntfs_stream *s);
+uint64_t ntfs_stream_size(const struct ntfs_stream *s);
+
+/** ntfs_stream_read() - some of the bytes at @off. Return: their number, 0 at the end; negative errno. */
+ssize_t ntfs_stream_read(struct ntfs_stream *s, uint64_t off, void *p, size_t len);
 
 #define NTFS_REPARSE_MAX 16384
 

@@ -28,6 +28,9 @@ void target_free(struct target *t)
 
 void item_close(struct item *i)
 {
+	ntfs_stream_close(i->stream);
+	i->stream = NULL;
+	native_end(&i->native);
 	if (i->root_fd >= 0)
 		(void)close(i->root_fd);
 	if (i->parent_fd >= 0)
@@ -237,6 +240,51 @@ static int find_entry(const struct target *t, struct item *i)
 	return resolve_stat(fd, i->name, &i->st);
 }
 
+/* A stream of the entry whose name are the first @len bytes, none: of the directory itself. Return: 0; -ENOENT; negative errno. */
+static int open_stream(struct item *i, size_t len)
+{
+	static const char type[] = ":$DATA";
+	char base[RESOLVE_NAME_MAX + 1] = ".", stream[RESOLVE_NAME_MAX + 1];
+	const size_t n = strlen(i->name + len + 1);
+	struct ntfs *ntfs;
+	struct statx st;
+	int r;
+
+	if (len)
+		(void)snprintf(base, sizeof(base), "%.*s", (int)len, i->name);
+	strcpy(stream, i->name + len + 1);
+	r = resolve_stat(i->parent_fd, base, &st);
+	if (r < 0)
+		return -ENOENT;
+	r = native_ntfs(&i->native, &ntfs);
+	if (r == 0)
+		r = ntfs_stream_open(ntfs, st.stx_ino, stream, &i->stream);
+	if (r == -ENOENT && n > strlen(type) && !strcmp(stream + n - strlen(type), type)) {
+		stream[n - strlen(type)] = 0;
+		r = ntfs_stream_open(ntfs, st.stx_ino, stream, &i->stream);
+	}
+	if (r < 0)
+		return r;
+	i->st = st;
+	i->st.stx_mode = S_IFREG | (st.stx_mode & 0666);
+	i->st.stx_size = ntfs_stream_size(i->stream);
+	i->st.stx_nlink = 1;
+	return 0;
+}
+
+/* No entry has this name. There may be colons in the names of files and of streams: the longest file goes first. */
+static int find_stream(struct item *i)
+{
+	int r = -ENOENT;
+
+	if (i->native.kind != NATIVE_NTFS || i->parent_fd < 0)
+		return r;
+	for (size_t len = strlen(i->name); r == -ENOENT && len-- > 0;)
+		if (i->name[len] == ':')
+			r = open_stream(i, len);
+	return r;
+}
+
 int item_open(struct agent *a, const struct target *t, struct item *ret, struct err *err)
 {
 	CLEANUP_ITEM struct item i = ITEM_INIT;
@@ -251,7 +299,10 @@ int item_open(struct agent *a, const struct target *t, struct item *ret, struct 
 	i.root_fd = fsmount_open(a, dev, err);
 	if (i.root_fd < 0)
 		return err_ctx(err, i.root_fd, "mounting '%s/%s' failed", t->disk->name, t->shown);
+	native_begin(&i.native, i.root_fd);
 	r = find_entry(t, &i);
+	if (r == -ENOENT)
+		r = find_stream(&i);
 	if (r == -ENOENT || r == -ENOTDIR)
 		return err_text(err, -ENOENT, "file or directory '%s' does not exist",
 				log_quote(t->rest, t->rest_len, quoted, sizeof(quoted)));

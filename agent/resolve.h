@@ -6,11 +6,15 @@
  * From the path of a request to a disk, a volume, and an entry in it.
  *
  *   path := [/] DISK [ /raw | /part [ /N ] [ / path in the file system ] ]
+ *
+ * On NTFS the last component may name an alternate data stream, NAME:STREAM, with or without ":$DATA" behind it; ":STREAM" is one of
+ * the directory it stands in. An entry with just this name goes first.
  */
 
 #include <sys/stat.h>
 
 #include "agent/agent.h"
+#include "agent/native.h"
 #include "common/err.h"
 
 #define RESOLVE_NAME_MAX 4095
@@ -47,6 +51,8 @@ struct item {
 	int parent_fd;			/* directory that holds it; -1 for the root itself */
 	char name[RESOLVE_NAME_MAX + 1];	/* "." for the root */
 	struct statx st;
+	struct native native;		/* of the volume */
+	struct ntfs_stream *stream;	/* what @name is: no entry, but a stream of one; @st is made up of both. Else NULL */
 };
 
 void item_close(struct item *i);

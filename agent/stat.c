@@ -30,10 +30,10 @@ static int finish(struct request *q, struct jsonw *w)
 	return reply_data(q->reply, "application/json", w->out);
 }
 
-static void xattr_fields(struct native *native, struct jsonw *w, const struct item *i)
+static void xattr_fields(struct jsonw *w, struct item *i)
 {
 	CLEANUP(xattrs_free) struct xattrs x = { 0 };
-	int r = xattrs_read(native, -1, item_dirfd(i), i->name, &x);
+	int r = i->stream ? 0 : xattrs_read(&i->native, -1, item_dirfd(i), i->name, &x);
 
 	jsonw_key(w, "xattrs");
 	jsonw_array_begin(w);
@@ -45,14 +45,13 @@ static void xattr_fields(struct native *native, struct jsonw *w, const struct it
 	}
 	jsonw_array_end(w);
 	if (r < 0)
-		entry_error(w, r, "read the extended attributes");
+		entry_error(w, r, x.what);
 }
 
 int stat_handle(struct request *q)
 {
 	CLEANUP_TARGET struct target t = { 0 };
 	CLEANUP_ITEM struct item i = ITEM_INIT;
-	CLEANUP(native_end) struct native native = { .kind = NATIVE_NONE };
 	CLEANUP_BUF struct buf b = BUF_INIT;
 	struct jsonw w = JSONW(&b);
 	int r = open_path(q, &t, &i);
@@ -63,9 +62,8 @@ int stat_handle(struct request *q)
 	jsonw_key(&w, "data");
 	jsonw_object_begin(&w);
 	if (t.level == TARGET_VOLUME) {
-		native_begin(&native, i.root_fd);
-		if (!entry_fields(&native, &w, "", 0, item_dirfd(&i), i.name, &i.st, 0, ""))
-			xattr_fields(&native, &w, &i);
+		if (!entry_fields(&i.native, &w, "", 0, item_dirfd(&i), i.name, &i.st, 0, ""))
+			xattr_fields(&w, &i);
 	} else {
 		jsonw_key_string(&w, "path", "");
 		jsonw_key_string(&w, "type", "v");
@@ -88,10 +86,12 @@ int map_handle(struct request *q)
 		return r;
 	if (t.level != TARGET_VOLUME || !S_ISREG(i.st.stx_mode))
 		return err_text(q->err, -EINVAL, "not a regular file");
-	fd = resolve_open(item_dirfd(&i), i.name, O_RDONLY | O_NONBLOCK | O_NOATIME);
-	if (fd < 0)
-		return err_set(q->err, fd, "open the file");
-	r = holes_map(fd, i.st.stx_size, &h);
+	if (!i.stream) {
+		fd = resolve_open(item_dirfd(&i), i.name, O_RDONLY | O_NONBLOCK | O_NOATIME);
+		if (fd < 0)
+			return err_set(q->err, fd, "open the file");
+	}
+	r = i.stream ? holes_add(&h, 0, i.st.stx_size) : holes_map(fd, i.st.stx_size, &h);
 	if (r < 0)
 		return err_set(q->err, r, "map the file");
 	jsonw_object_begin(&w);

@@ -2,6 +2,8 @@
 #include "agent/xattrs.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +11,7 @@
 
 #include "agent/ntfs.h"
 #include "agent/resolve.h"
+#include "common/log.h"
 #include "common/pxar/format.h"
 
 #define LIST_MAX 65536
@@ -118,6 +121,32 @@ static int read_unlisted(const struct place *at, struct xattrs *x)
 	return first;
 }
 
+static void fail(struct xattrs *x, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* The others are wanted all the same. */
+static void fail(struct xattrs *x, int error, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (x->error)
+		return;
+	x->error = error;
+	va_start(ap, fmt);
+	(void)vsnprintf(x->what, sizeof(x->what), fmt, ap);
+	va_end(ap);
+}
+
+static void fail_stream(struct xattrs *x, int error, const char *name, uint64_t size)
+{
+	char quoted[128];
+
+	(void)log_quote(name, strlen(name), quoted, sizeof(quoted));
+	if (error == -EFBIG)
+		fail(x, error, "keep its stream '%s' of %" PRIu64 " bytes as an attribute (FILE:STREAM extracts it)", quoted, size);
+	else
+		fail(x, error, "read its stream '%s'", quoted);
+}
+
 static int on_stream(void *arg, const char *name, uint64_t size, void *stream)
 {
 	struct xattrs *x = arg;
@@ -129,19 +158,20 @@ static int on_stream(void *arg, const char *name, uint64_t size, void *stream)
 	/* the contents of a compressed system file, which the driver has decompressed */
 	if (!strcmp(name, "WofCompressedData"))
 		return 0;
-	if (n > LIST_MAX - x->names.len)
-		return -E2BIG;
-	(void)snprintf(copy, n, "user.%s", name);
-	r = size <= PXAR_XATTR_VALUE_MAX ? reserve(x, copy, (size_t)size, &p) : -E2BIG;
+	r = n > LIST_MAX - x->names.len ? -E2BIG : size > PXAR_XATTR_VALUE_MAX ? -EFBIG : 0;
+	if (r == 0) {
+		(void)snprintf(copy, n, "user.%s", name);
+		r = reserve(x, copy, (size_t)size, &p);
+	}
 	if (r == 0)
 		r = ntfs_read_stream(stream, p, (size_t)size);
 	if (r == 0)
 		r = append(x, copy, (size_t)size);
 	if (r == 0)
 		x->names.len += n;
-	else if (!x->error)
-		x->error = r;
-	return r == -ENOMEM ? r : 0;	/* the others are wanted all the same */
+	else
+		fail_stream(x, r, name, size);
+	return r == -ENOMEM ? r : 0;
 }
 
 /* Alternate data streams, as "user.NAME". */
@@ -155,43 +185,47 @@ static int read_streams(struct native *native, int fd, int dirfd, const char *na
 		r = fd >= 0 ? resolve_stat(fd, ".", &st) : resolve_stat(dirfd, name, &st);
 	if (r == -ENOTDIR)
 		r = resolve_stat(dirfd, name, &st);
-	if (r == 0)
-		r = ntfs_each_stream(ntfs, st.stx_ino, on_stream, x);
-	return r < 0 ? r : x->error;
+	return r == 0 ? ntfs_each_stream(ntfs, st.stx_ino, on_stream, x) : r;
 }
 
 int xattrs_read(struct native *native, int fd, int dirfd, const char *name, struct xattrs *x)
 {
+	static const char what[] = "read the extended attributes";
 	struct place place = { .fd = fd };
 	const uint8_t *value;
-	int r, first;
+	int r = 0;
 
 	x->nr = 0;
 	x->error = 0;
 	buf_reset(&x->values);
-	if (fd < 0 && snprintf(place.path, sizeof(place.path), "/proc/self/fd/%d/%s", dirfd, name) >= (int)sizeof(place.path))
-		return -ENAMETOOLONG;
-	first = read_names(&place, &x->names);
-	for (size_t at = 0; first != -ENOMEM && at < x->names.len;) {
+	if (fd < 0)
+		r = snprintf(place.path, sizeof(place.path), "/proc/self/fd/%d/%s", dirfd, name);
+	r = r >= (int)sizeof(place.path) ? -ENAMETOOLONG : read_names(&place, &x->names);
+	if (r < 0)
+		fail(x, r, what);
+	if (r == -ENAMETOOLONG || r == -ENOMEM)
+		return r;
+	for (size_t at = 0; at < x->names.len;) {
 		const char *attr = (const char *)x->names.data + at;
 
 		/* of a compressed file: what is read are its contents, and they say all */
 		r = strcmp(attr, DECMPFS_XATTR) ? read_value(&place, attr, x) : 0;
-		if (r < 0 && !first)
-			first = r;
+		if (r < 0)
+			fail(x, r, what);
 		at += strlen(attr) + 1;
 	}
 	if (native->kind == NATIVE_NTFS) {
 		r = read_unlisted(&place, x);
-		if (r == 0)
-			r = read_streams(native, fd, dirfd, name, x);
-		if (r < 0 && !first)
-			first = r;
+		if (r < 0)
+			fail(x, r, what);
+		r = read_streams(native, fd, dirfd, name, x);
+		if (r < 0)
+			fail(x, r, "read the alternate data streams");
 	}
 	value = x->values.data;
 	for (size_t i = 0; i < x->nr; i++) {
 		x->v[i].value = value;
 		value += x->v[i].value_len;
 	}
-	return first;
+	return x->error;
 }

@@ -14,7 +14,8 @@ struct xattrs {
 	struct pxar_xattr *v;	/* names are NUL-terminated; borrow from the rest of this struct */
 	size_t nr, room;
 	struct buf names, values;
-	int error;		/* of a single stream */
+	int error;		/* the first failure: negative errno */
+	char what[256];		/* what failed, with a stream's name if it was one */
 };
 
 void xattrs_free(struct xattrs *x);
@@ -24,7 +25,7 @@ void xattrs_free(struct xattrs *x);
  * @native: of the file system
  * @fd: the entry, open, or -1: then it is found by its name
  * @x: zeroed, or from an earlier call, whose results are dropped
- * Return: 0, also where there can be none; the first error of a list or value, with the others in @x; -E2BIG over the
+ * Return: 0, also where there can be none; the first error of a list or value, which @x tells of and has the others; -E2BIG over the
  * limits of the archive format; -ENOMEM.
  */
 int xattrs_read(struct native *native, int fd, int dirfd, const char *name, struct xattrs *x);
