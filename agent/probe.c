@@ -108,25 +108,6 @@ static void probe_backup(int fd, struct probe *p)
 		strcpy(p->type, "ext4");
 }
 
-/*
- * Does a journal or log hold what the file system itself does not? ext3 and ext4: the feature "needs recovery", at 0x60 of the
- * superblock; btrfs: the address of a log tree at 0x60 of its own.
- */
-static bool is_dirty(int fd, const char *type)
-{
-	const bool btrfs = !strcmp(type, "btrfs");
-	uint8_t bytes[0x68];
-	struct cur c = cur_of(bytes, sizeof(bytes));
-	uint64_t value;
-
-	if (!btrfs && strcmp(type, "ext3") != 0 && strcmp(type, "ext4") != 0)
-		return false;
-	if (io_pread_full(fd, bytes, sizeof(bytes), btrfs ? 65536 : 1024) < 0 || cur_skip(&c, 0x60) < 0 ||
-	    cur_u64le(&c, &value) < 0)
-		return false;
-	return btrfs ? value : value & 4;
-}
-
 int probe_device(const char *dev, struct probe *ret)
 {
 	CLEANUP(free_probep) blkid_probe pr = blkid_new_probe();
@@ -155,7 +136,6 @@ int probe_device(const char *dev, struct probe *ret)
 		strcpy(p.type, FSTYPE_CORESTORAGE);
 	else
 		probe_backup(fd, &p);
-	p.dirty = !p.backup_kib && is_dirty(fd, p.type);
 	*ret = p;
 	return 0;
 }

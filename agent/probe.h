@@ -10,7 +10,6 @@
 struct probe {
 	char type[32];		/* as blkid names it; empty: nothing known */
 	char version[32], label[256], uuid[64];
-	bool dirty;		/* was not unmounted: a journal or log holds more than is shown */
 	bool ambiguous;		/* several signatures; type is the first that can be mounted, else the first */
 	uint64_t backup_kib;	/* not 0: the first superblock is gone, and a backup is at this position */
 	char all[128];		/* ambiguous: the types, "ext4, swap" */

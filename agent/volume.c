@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "agent/bucket.h"
+#include "agent/dirty.h"
 #include "agent/disk.h"
 #include "agent/dynamic.h"
 #include "agent/fsmount.h"
 #include "agent/fstype.h"
 #include "agent/request.h"
 #include "agent/work.h"
+#include "common/cleanup.h"
 #include "common/jsonw.h"
 
 /* The tree of "disks". Nothing is mounted for it. */
@@ -26,6 +28,15 @@ static void path_field(struct jsonw *w, const char *disk, const char *below)
 	int n = snprintf(path, sizeof(path), "%s%s", disk, below);
 
 	jsonw_key_b64(w, "path", path, (size_t)n);
+}
+
+static void note_field(struct jsonw *w, const char *dev, const char *type)
+{
+	CLEANUP_CLOSE int fd = disk_open(dev);
+	const char *note = fd < 0 ? NULL : dirty_note(fd, type);
+
+	if (note)
+		jsonw_key_string(w, "note", note);
 }
 
 /* What is to be said about a volume. Return: whether there is anything, in @ret. */
@@ -68,8 +79,8 @@ static void content_fields(const struct agent *a, struct jsonw *w, const struct 
 	} else if (volume_trouble(a, p, fs, dev, text, sizeof(text))) {
 		jsonw_key_string(w, "error", text);
 	}
-	if (fs && p->dirty)
-		jsonw_key_string(w, "note", "not unmounted cleanly: its journal is not replayed");
+	if (fs && !p->backup_kib)
+		note_field(w, dev, p->type);
 }
 
 static void raw_volume(const struct agent *a, struct jsonw *w, const struct agent_disk *d, const struct probe *whole,

@@ -20,6 +20,9 @@ PLACES = {"fs": "disk1:whole", "sprout": "disk2:whole", "ldm:Simple": "p1", "ldm
 NO_DRIVER = ("apfs",)
 CHOICES = {"bad-two-signatures": ("--fs-type", "ext4")}		# what has to be said before anything is read
 
+# Left without being unmounted, and told of: a journal, log or flag.
+DIRTY = ("btrfs-logtree", "ext3-dirty", "ext4-dirty", "ntfs-hibernated", "xfs-dirtylog")
+
 # What lies in layers that are not opened: a type and a reason must be shown, for each of the disks named.
 SHOWN = {
     "apfs-gpt": {"sda": "apfs"},
@@ -143,6 +146,13 @@ def check_shown(tap, pluck, image, source, row):
                 tap.ok(refused.code not in (0, "timeout") and refused.err, "%s: %s is refused" % (image, n["name"]), refused)
 
 
+def check_notes(tap, pluck, image, source):
+    r = pluck.run("disks", *source, "--output-format", "json")
+    notes = [n["note"] for n in nodes(json.loads(r.out or b"[]")) if "note" in n]
+    tap.ok(r.code == 0 and [n.startswith("not unmounted cleanly") for n in notes] == [True] * (image in DIRTY),
+           "%s: disks %s" % (image, "tells that it is dirty" if image in DIRTY else "has no note"), r, r.out)
+
+
 def check_image(tap, corpus, image, scratch, known):
     path = os.path.join(corpus, image + ".jsonl.zst")
     manifest = M.read_manifest(path)
@@ -156,6 +166,7 @@ def check_image(tap, corpus, image, scratch, known):
     source = [x for i, p in enumerate(paths) for x in ("--disk", "sd%s=%s" % (DISKS[i], p))]
     with Pluck(scratch) as pluck:
         check_volumes(tap, pluck, scratch, manifest, source, known, row)
+        check_notes(tap, pluck, image, source)
         if image in SHOWN:
             check_shown(tap, pluck, image, source, row)
     for path in paths:

@@ -4,6 +4,7 @@
 import hashlib
 import json
 import os
+import struct
 import sys
 
 sys.dont_write_bytecode = True
@@ -169,31 +170,66 @@ def check_empty(tap, scratch):
             tap.ok(r.code == 0 and not seen, "%s: an empty one is read" % name, r, r.out)
 
 
-def check_streams(tap, scratch):
-    image = scratch.join("streams.img")
-    missing = images.missing_tools("mkntfs", "ntfscp")
-    if missing:
-        tap.skip("streams", "no " + ", ".join(missing))
-        return
+def make_streams(image, scratch):
+    """Directories go by their inode number: as a name they are where ntfscp puts a new file."""
+    top, wim, small, large = scratch.new_dir("top"), scratch.join("wim"), scratch.join("small"), scratch.join("large")
+    images.put(top, "file", b"")
+    images.put(top, "other", b"other\n")
+    images.put(top, "dir/a:b", b"a name with a colon\n")
     run("truncate", "-s", str(32 * MIB), image)
     run("mkntfs", "-q", "-F", image)
-    small, large = scratch.join("small"), scratch.join("large")
+    run("wimcapture", top, wim, "--compress=none")
+    run("wimapply", wim, "1", image)
     for path, data in ((small, b"in a stream\n"), (large, images.noise(70000, 7))):
         with open(path, "wb") as f:
             f.write(data)
-    run("ntfscp", image, small, "file")
-    run("ntfscp", "-N", "one stream", image, small, "file")
-    run("ntfscp", image, small, "other")
-    run("ntfscp", "-N", "large", image, large, "other")
+    inode = next(line.split()[0].decode() for line in run("ntfsls", "-i", image).splitlines() if line.endswith(b" dir"))
+    for stream, source, *target in (("one stream", small, "file"), ("large", large, "other"), ("in it", small, "dir/a:b"),
+                                    ("of a directory", small, inode, "-i"), ("of the root", small, "5", "-i")):
+        run("ntfscp", *target[1:], "-N", stream, image, source, target[0])
+
+
+def check_streams(tap, scratch):
+    image = scratch.join("streams.img")
+    missing = images.missing_tools("mkntfs", "ntfscp", "ntfsls", "wimcapture", "wimapply")
+    if missing:
+        tap.skip("streams", "no " + ", ".join(missing))
+        return
+    make_streams(image, scratch)
     with Pluck(scratch) as pluck:
         source = ["--disk", "sda=" + image]
         e = M.listed_entry(b"", pluck.json("stat", *source, "--output-format", "json", "sda/raw/file"))
         tap.equal(e.xattrs.get("user.one stream"), b"in a stream\n", "ntfs: a stream is an attribute")
         tap.ok(len(e.xattrs.get("system.ntfs_attrib", b"")) == 4, "ntfs: DOS attributes", e.xattrs)
         r = pluck.run("stat", *source, "--output-format", "json", "sda/raw/other")
-        tap.ok(b"E2BIG" in r.out, "ntfs: a stream that is too large is named", r, r.out)
+        tap.ok(b"EFBIG" in r.out and b"'large' of 70000 bytes" in r.out, "ntfs: a stream that is too large is named", r, r.out)
         r = pluck.run("extract", *source, "--format", "tar", "sda/raw/other", "-")
-        tap.ok(r.code == 1 and b"other" in r.err, "ntfs: and makes the archive a partial one", r)
+        tap.ok(r.code == 1 and b"other" in r.err and b"'large' of 70000 bytes" in r.err, "ntfs: and makes the archive a partial one", r)
+        check_stream_paths(tap, pluck, scratch, source)
+
+
+def check_stream_paths(tap, pluck, scratch, source):
+    """By path: of a file and of directories, with Windows' type behind it, and names of files that only look like it."""
+    small, large = b"in a stream\n", images.noise(70000, 7)
+    contents = {"file:one stream": small, "file:one stream:$DATA": small, "other:large": large, "dir:of a directory": small,
+                "dir/:of a directory": small, ":of the root": small, "dir/a:b": b"a name with a colon\n", "dir/a:b:in it": small}
+    for path, data in contents.items():
+        r = pluck.run("extract", *source, "sda/raw/" + path, "-")
+        tap.ok(r.code == 0 and r.out == data, "ntfs: extract '%s'" % path, r, len(r.out))
+    r = pluck.run("cat", *source, "sda/raw/other:large", "sda/raw/file:one stream")
+    tap.ok(r.code == 0 and r.out == large + small, "ntfs: cat joins streams", r, len(r.out))
+    target = scratch.new_dir("streams")
+    r = pluck.run("extract", *source, "sda/raw/other:large", target)
+    with open(os.path.join(target, "other:large"), "rb") as f:
+        tap.ok(r.code == 0 and f.read() == large, "ntfs: a stream becomes a file", r)
+    r = pluck.run("list", *source, "--output-format", "json", "sda/raw/other:large")
+    seen = [(e["text"], e["type"], e["size"]) for e in json.loads(r.out or b"[]")]
+    tap.equal(seen, [("other:large", "f", 70000)], "ntfs: list has a stream's size", r)
+    e = M.listed_entry(b"", pluck.json("stat", *source, "--output-format", "json", "sda/raw/other:large"))
+    tap.equal((e.type, e.size, e.xattrs), ("f", 70000, {}), "ntfs: and stat, but no attributes")
+    for path in ("file:none", "file:", "none:one stream", ":none", "file::$DATA", "dir/a:c", "file:one stream/x", "file:one stream:$INDEX"):
+        r = pluck.run("extract", *source, "sda/raw/" + path, "-")
+        tap.ok(r.code == 3 and not r.out, "ntfs: there is no '%s'" % path, r)
 
 
 def check_decmpfs(tap, scratch):
@@ -276,6 +312,69 @@ def check_choices(tap, scratch):
         check_signatures(tap, pluck, scratch, ext)
         check_superblocks(tap, pluck, scratch, ext)
         check_codepage(tap, pluck, scratch)
+
+
+def spoil(image, at, before, after):
+    """Bytes of an image become others."""
+    with open(image, "r+b") as f:
+        f.seek(at)
+        seen = f.read(len(before))
+        if seen != before:
+            raise ValueError("%s has %s at %d, not %s" % (image, seen.hex(), at, before.hex()))
+        f.seek(at)
+        f.write(after)
+
+
+def spoil_xfs(image):
+    """The record that an unmount leaves is the first in a new log; without its mark it is one that would be replayed."""
+    with open(image, "rb") as f:
+        super_block = f.read(512)
+    start, = struct.unpack_from(">Q", super_block, 0x30)
+    group_blocks, = struct.unpack_from(">I", super_block, 0x54)
+    block_bits, group_bits = super_block[0x78], super_block[0x7c]
+    block = (start >> group_bits) * group_blocks + (start & (1 << group_bits) - 1)
+    spoil(image, (block << block_bits) + 512 + 9, b"\x20", b"\0")
+
+
+def spoil_ntfs(image):
+    """The flags of the attribute $VOLUME_INFORMATION in MFT record 3 (version 3.1 stands before them)."""
+    with open(image, "rb") as f:
+        head = f.read(512)
+        record = struct.unpack_from("<Q", head, 0x30)[0] * 512 * head[0x0d] + 3 * 1024
+        f.seek(record)
+        at = f.read(1024).index(b"\x03\x01\0\0") + 2
+    spoil(image, record + at, b"\0", b"\1")
+
+
+DIRTY = {		# of each the tool, its size in MiB, and what makes it dirty
+    "xfs": (["mkfs.xfs", "-q"], 320, spoil_xfs, "its journal is not replayed"),
+    "jfs": (["mkfs.jfs", "-q"], 32, lambda image: spoil(image, 32768 + 0x28, bytes(4), b"\2\0\0\0"), "its journal is not replayed"),
+    "ntfs": (["mkntfs", "-q", "-F"], 32, spoil_ntfs, "not unmounted cleanly"),
+}
+
+
+def check_dirty(tap, scratch):
+    """Clean and dirty in one VM: only these are told of, and all are read."""
+    source, want = [], {}
+    for name, (tool, size, make_dirty, note) in DIRTY.items():
+        if images.missing_tools(tool[0]):
+            tap.skip("dirty " + name, "no " + tool[0])
+            continue
+        for state in ("clean", "dirty"):
+            image = scratch.join("%s-%s.img" % (state, name))
+            run("truncate", "-s", str(size * MIB), image)
+            run(*tool, image)
+            if state == "dirty":
+                make_dirty(image)
+            source += ["--disk", "%s-%s=%s" % (state, name, image)]
+            want[state + "-" + name] = note if state == "dirty" else None
+    with Pluck(scratch) as pluck:
+        r = pluck.run("disks", *source, "--output-format", "json")
+        seen = {d["name"]: d["children"][0].get("note") for d in json.loads(r.out or b"[]")}
+        for name, note in want.items():
+            tap.ok(note in seen[name] if note and seen[name] else seen[name] == note, "%s: %s" % (name, note or "no note"), seen)
+            listed = pluck.run("list", *source, name + "/raw")
+            tap.ok(listed.code == 0, "%s: is read" % name, listed)
 
 
 def check_signatures(tap, pluck, scratch, ext):
@@ -384,4 +483,5 @@ with Tap() as tap, Scratch() as scratch:
     check_streams(tap, scratch)
     check_decmpfs(tap, scratch)
     check_choices(tap, scratch)
+    check_dirty(tap, scratch)
     check_clones(tap, scratch)
