@@ -179,9 +179,11 @@ static int run(const struct args *a)
 	buf_free(&d.path);
 	buf_free(&d.out);
 	target_free(&t);
-	if (r == -EPIPE || (r == 0 && d.notes.nr))
+	if (r == -EPIPE)
 		return EXIT_PARTIAL;
-	return r < 0 ? cli_fail(&err, r) : EXIT_OK;
+	if (r < 0)
+		return cli_fail(&err, r);
+	return d.notes.nr ? EXIT_DAMAGED : EXIT_OK;
 }
 
 const struct command cmd_catalog = {

@@ -22,7 +22,8 @@ struct listing {
 	struct jsonw w;
 	struct entry_table table;
 	struct cli_notes errors;
-	bool unreadable;	/* one of them is of the disk */
+	bool unreadable;	/* one of them tells of damage, of the disk or the archive */
+	bool in_archive;
 };
 
 static int add_row(struct listing *l, const struct client_entry *e)
@@ -55,8 +56,7 @@ static int on_entry(void *arg, const struct client_entry *e)
 	size_t len;
 
 	if (e->error_name) {
-		l->unreadable |= !strcmp(e->error_name, "EIO") || !strcmp(e->error_name, "EUCLEAN") ||
-				 !strcmp(e->error_name, "EBADMSG");
+		l->unreadable |= entry_is_damaged(e);
 		entry_name(e, l->base, l->base_len, &name, &len);
 		if (e->path_len)
 			cli_note(&l->errors, e->path, e->path_len, "%s (%s)", e->error_text, e->error_name);
@@ -180,6 +180,7 @@ static int list_path(const struct args *a, struct target *t, struct listing *l, 
 		return r;
 	l->base = p.root ? "" : (const char *)p.bytes.data;
 	l->base_len = p.bytes.len;
+	l->in_archive = p.archive;
 	listing_begin(l);
 	if (p.root)
 		r = list_archives(t, l);
@@ -194,7 +195,7 @@ static int list_path(const struct args *a, struct target *t, struct listing *l, 
 	return r;
 }
 
-/* The damage that a session has seen may be older: it counts where something could not be read. */
+/* The damage of disks that a session has seen may be older: it counts where something could not be read. */
 static int verdict(const struct listing *l, const struct target *t, int r, const struct err *err)
 {
 	int status = EXIT_OK;
@@ -203,7 +204,9 @@ static int verdict(const struct listing *l, const struct target *t, int r, const
 		status = cli_fail(err, err->code ? r : -ENOMEM);
 	else if (r < 0 || l->errors.nr)
 		status = EXIT_PARTIAL;
-	if ((status == EXIT_DAMAGED || l->unreadable) && t->nr_disks && target_report_damage(t) > 0)
+	if (status == EXIT_PARTIAL && l->unreadable && l->in_archive)
+		status = EXIT_DAMAGED;
+	if ((status == EXIT_DAMAGED || l->unreadable) && !l->in_archive && t->nr_disks && target_report_damage(t) > 0)
 		status = EXIT_DAMAGED;
 	return status;
 }

@@ -52,6 +52,7 @@ static int on_entry(void *arg, const struct client_entry *e)
 
 	if (e->error_name) {
 		p->errors++;
+		p->damaged += entry_is_damaged(e);
 		cli_note(&p->notes, e->path, e->path_len, "%s", e->error_text);
 	}
 	if (p->format == CLI_TEXT) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "host/exit.h"
 
 void entry_name(const struct client_entry *e, const char *base, size_t base_len, const char **ret, size_t *ret_len)
 {
@@ -13,6 +14,11 @@ void entry_name(const struct client_entry *e, const char *base, size_t base_len,
 
 	*ret = slash ? slash + 1 : p;
 	*ret_len = slash ? (size_t)(p + len - slash - 1) : len;
+}
+
+bool entry_is_damaged(const struct client_entry *e)
+{
+	return e->error_name && exit_from_errno(err_from_name(e->error_name, strlen(e->error_name))) == EXIT_DAMAGED;
 }
 
 static void write_stat(struct jsonw *w, const struct client_entry *e)

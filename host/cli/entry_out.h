@@ -8,6 +8,9 @@
 /** entry_name() - last component of the entry's path; of the requested path when that is empty. Borrowed. */
 void entry_name(const struct client_entry *e, const char *base, size_t base_len, const char **ret, size_t *ret_len);
 
+/** entry_is_damaged() - has it an error that tells of damage? */
+bool entry_is_damaged(const struct client_entry *e);
+
 /** entry_write_json() - one entry with all that is known; @base is the requested path. */
 void entry_write_json(struct jsonw *w, const struct client_entry *e, const char *base, size_t base_len);
 

@@ -307,7 +307,7 @@ def check_go_files(c, golden):
     check_plain(c, "go-pxar", files, lambda n: os.path.join(place, n.split(".")[0].split("-split")[0] + ".jsonl.zst"))
     odd = unpacked(c.scratch, place, ["bad-split-streamed.mpxar", "bad-split-streamed.ppxar", "duplicate-names.pxar", "tizbac-dangling.pxar"])
     r = c.pluck.run("pxar", "list", os.path.join(odd, "bad-split-streamed.mpxar"))
-    c.tap.ok(r.code in (1, 5) and "bytes between members" in r.text, "go-pxar: data in the metadata stream is refused", r)
+    c.tap.ok(r.code == 5 and "bytes between members" in r.text, "go-pxar: data in the metadata stream is refused", r)
     r = c.pluck.run("pxar", "list", os.path.join(odd, "duplicate-names.pxar"))
     c.tap.ok(r.code == 0 and r.out.count(b"same\n") == 2, "go-pxar: two members of one name are both listed", r)
     r = c.pluck.run("pxar", "extract", os.path.join(odd, "duplicate-names.pxar"), c.scratch.new_dir("out"))
