@@ -184,22 +184,36 @@ def check_keys(tap, pluck, scratch):
     tap.ok(r.code == 5 and seen["7"][0] == "damaged", "rot is found without a key", r, seen)
 
 
-# One snapshot there has another key, which manifests of that time do not name: its signature is simply wrong.
-OLDEST = {"ok": 10, "damaged": 1}
+# Version 0.8.9 made this one with a key of its own (0.8.9-none.json), which manifests of that time do not name: with the other key its
+# signature is simply wrong. Later versions name theirs, so the same snapshot of 1.1.14 is known to be sealed.
+OLDEST = "host/v0-8-9-nokdf/2020-01-01T00:00:00Z"
+
+
+def check_oldest(tap, pluck, store, golden, env, answer):
+    tap.equal([s["snapshot"] for s in answer["snapshots"] if s["state"] == "damaged"], [OLDEST], "0.8.9: of two keys the one that was not given")
+    for key, code, state, signature in (("none", 0, "ok", "valid"), ("scrypt", 5, "damaged", "unchecked")):
+        r = pluck.run("verify", "--repository", store.path, "--output-format", "json", OLDEST, "--keyfile", os.path.join(golden, "old/keys/0.8.9-%s.json" % key), env=env)
+        (s,) = json.loads(r.out)["snapshots"]
+        tap.ok(r.code == code and (s["state"], s["signature"]) == (state, signature) and (code == 0 or "made with another key" in s["error"]),
+               "0.8.9: that snapshot with the key 0.8.9-%s: %s" % (key, state), r, s)
 
 
 def check_golden(tap, pluck, scratch, golden):
     for name, key, want in (("plain", None, {"ok": 33, "damaged": 1, "skipped": 1}), ("encrypted", "keys/scrypt.json", {"ok": 13, "sealed": 3}),
-                            ("server-0.8.9", "old/keys/0.8.9-scrypt.json", OLDEST), ("server-1.1.14", "old/keys/1.1.14-scrypt.json", None),
+                            ("server-0.8.9", "old/keys/0.8.9-scrypt.json", {"ok": 10, "damaged": 1}), ("server-1.1.14", "old/keys/1.1.14-scrypt.json", None),
                             ("server-4.2.3", None, None)):
         store = G.Store(golden, name, scratch)
         r = pluck.run("verify", "--repository", store.path, "--output-format", "json", *(["--keyfile", os.path.join(golden, key)] if key else []),
                       env=dict(store.env(pluck.env), HOME=scratch.path))
-        states = {}
-        for s in json.loads(r.out)["snapshots"] if r.out else []:
+        states, answer = {}, json.loads(r.out) if r.out else {"snapshots": []}
+        for s in answer["snapshots"]:
             states[s["state"]] = states.get(s["state"], 0) + 1
         good = states == want if want else r.code in (0, 1) and states.get("ok", 0) > 5 and not states.get("damaged")
         tap.ok(good, "the %s store: %s" % (name, states), r)
+        if name == "server-0.8.9":
+            check_oldest(tap, pluck, store, golden, dict(store.env(pluck.env), HOME=scratch.path), answer)
+        if name == "server-1.1.14":
+            tap.equal([s["snapshot"].split("/")[1] for s in answer["snapshots"] if s["state"] == "sealed"], ["v1-1-14-nokdf"], "1.1.14: the same one is sealed")
 
 
 with Tap() as tap, Scratch() as scratch, Pluck(scratch, prefix=LIMITED) as pluck:
