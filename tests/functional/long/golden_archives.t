@@ -96,16 +96,29 @@ class Target:
                 self.known[ns] = False
         return self.known[ns]
 
-    def holds_xattr(self, name, value, is_dir):
-        place = self.dir if is_dir else self.file
+    def holds_xattrs(self, xattrs, is_dir):
+        """All of them at once: a file system may have room for each, but not for all."""
+        place, there = self.dir if is_dir else self.file, []
         try:
-            os.setxattr(place, name, value)
-            os.removexattr(place, name)
+            for name, value in xattrs.items():
+                os.setxattr(place, name, value)
+                there.append(name)
         except OSError:
             return False
+        finally:
+            for name in there:
+                os.removexattr(place, name)
         return True
 
-    def fit(self, want):
+    def fit_xattrs(self, want, seen, is_dir):
+        """Of attributes that do not all fit those that came first are there: none of the others has room beside them."""
+        out = {k: v for k, v in want.items() if self.holds_xattrs({k: v}, is_dir)}
+        if self.holds_xattrs(out, is_dir):
+            return out
+        there = {k: v for k, v in out.items() if k in seen}
+        return {k: v for k, v in out.items() if k in there or self.holds_xattrs(dict(there, **{k: v}), is_dir)}
+
+    def fit(self, want, seen):
         """The entries as far as this place can hold them, and how many are not quite the same."""
         out, cut = {}, 0
         for path, e in want.items():
@@ -114,7 +127,7 @@ class Target:
             if not self.holds_time(e.mtime):
                 n.mtime = None
             if e.xattrs:
-                n.xattrs = {k: v for k, v in e.xattrs.items() if self.holds_xattr(k, v, e.type == "d")}
+                n.xattrs = self.fit_xattrs(e.xattrs, seen[path].xattrs or {} if path in seen else {}, e.type == "d")
             cut += n.mtime is None or n.xattrs != e.xattrs
             out[path] = n
         return out, cut
@@ -175,8 +188,8 @@ class Check:
     def directory(self, what, args, want):
         top = self.scratch.new_dir("out")
         r = self.pluck.run(*args, top)
-        expect, cut = self.target.fit(want.entries)
         seen = M.from_tree(top)
+        expect, cut = self.target.fit(want.entries, seen)
         seen.pop(EXCLUDES, None)
         d = M.compare(expect, seen, ignore=("links",))
         for path, letters in want.flags.items():
