@@ -37,6 +37,7 @@ enum exit_code exit_from_errno(int code)
 	case EHOSTUNREACH:
 		return EXIT_NETWORK;
 	case EINVAL:
+	case EISDIR:
 		return EXIT_USAGE;
 	default:
 		return EXIT_PARTIAL;

@@ -74,7 +74,7 @@ def check_backup(tap, pluck, scratch, disk):
     r = pluck.run("datastore", "create", store)
     tap.ok(r.code == 0 and os.path.isdir(os.path.join(store, ".chunks")), "datastore create", r)
     r = pluck.run("datastore", "create", store)
-    tap.ok(r.code != 0 and r.err.strip(), "a second create of the same datastore is refused", r)
+    tap.ok(r.code == 7 and b"is not empty" in r.err, "a second create of the same datastore is refused", r)
     conf = scratch.join("vm.conf")
     with open(conf, "w", encoding="ascii") as f:
         f.write("memory: 512\nscsi0: local:disk\n")
@@ -87,7 +87,7 @@ def check_backup(tap, pluck, scratch, disk):
     tap.ok(r.code == 0 and chunk_files(store) == before, "a second backup of the same disk adds no chunk", r)
     tap.equal(len(snapshots(pluck, store)), 2, "two snapshots")
     r = pluck.run("backup", "--repository", store, "--backup-id", "100", "--backup-time", "1700000000", "drive-scsi0.img:" + disk)
-    tap.ok(r.code != 0 and len(snapshots(pluck, store)) == 2, "a snapshot is never overwritten", r)
+    tap.ok(r.code == 7 and b"exists already" in r.err and len(snapshots(pluck, store)) == 2, "a snapshot is never overwritten", r)
     r = pluck.run("backup", "--repository", store, "--backup-id", "101", "drive-scsi0.img:" + scratch.join("none.img"))
     tap.ok(r.code == 3 and len(snapshots(pluck, store)) == 2, "a missing disk: exit code 3, no snapshot", r)
     left = [p for p in files_below(store) if ".tmp" in p]
@@ -127,7 +127,7 @@ def check_damage(tap, pluck, scratch, store, index, disk, volume):
 
     for number, what, digest in ((1, "flipped byte", table[flipped]), (2, "missing chunk", table[removed])):
         r = pluck.run("extract", *source, image + "/big/%d.bin" % number, "-")
-        tap.ok(r.code in (1, 5), "%s: reading the file fails with exit code 5 or 1" % what, r, "%d bytes" % len(r.out))
+        tap.ok(r.code == 5, "%s: reading the file fails with exit code 5" % what, r, "%d bytes" % len(r.out))
         tap.ok(images.noise(12 * MIB, 100 + number).startswith(r.out), "%s: what came before it is right" % what)
         tap.ok(digest.hex()[:16] in r.text or "%d" % (flipped if number == 1 else removed) in r.text,
                "%s: the message names the place" % what, r)
@@ -140,7 +140,7 @@ def check_damage(tap, pluck, scratch, store, index, disk, volume):
     target = scratch.new_dir("damaged")
     r = pluck.run("extract", *source, image + "/big", target)
     names = sorted(f for _, _, fs in os.walk(target) for f in fs)
-    tap.ok(r.code in (1, 5) and "1.bin" in r.text and "2.bin" in r.text, "a directory with damaged files: they are named", r)
+    tap.ok(r.code == 5 and "1.bin" in r.text and "2.bin" in r.text, "a directory with damaged files: they are named", r)
     tap.equal(names, ["0.bin", "3.bin"], "only whole files appear")
     r = pluck.run("list", *source, "--recursive", "--output-format", "jsonl", image)
     tap.ok(r.code == 0 and len(r.out.splitlines()) == len(volume.entries) - 1, "the listing is not touched by it", r)

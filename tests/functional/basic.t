@@ -166,7 +166,7 @@ def check_errors(tap, pluck, disk, name, scratch):
         ("upwards out of the volume", ["extract", *disk, name + "/part/2/../../../init", "-"], (2, 3)),
         ("a link that leaves the volume", ["list", *disk, name + "/part/2/posix/out/x"], 3),
         ("a bucket to a directory", ["extract", *disk, name + "/part", scratch.join("t")], (2, 3)),
-        ("a directory as plain", ["extract", *disk, "--format", "plain", name + "/part/2/etc", "-"], (1, 2)),
+        ("a directory as plain", ["extract", *disk, "--format", "plain", name + "/part/2/etc", "-"], 2),
         ("target is a file", ["extract", *disk, name + "/part/2/etc", plain], 7),
         ("no such session", ["stop", "no such session"], 3),
         ("no such datastore", ["list", "--repository", scratch.join("nowhere"), "vm/100/2024-01-01T00:00:00Z", "/"], 3),
@@ -176,7 +176,7 @@ def check_errors(tap, pluck, disk, name, scratch):
         codes = want if isinstance(want, tuple) else (want,)
         tap.ok(r.code in codes and r.err.strip() and not r.out, "%s: exit code %s, a message" % (what, want), r, r.out[:300])
     r = pluck.run("list", *disk, name + "/part/5")
-    tap.ok(r.code not in (0, 2, 6, "timeout") and r.err.strip(), "a blank partition: an error that says so", r)
+    tap.ok(r.code == 3 and b"no known file system" in r.err, "a blank partition: an error that says so", r)
     os.chmod(plain, 0)
     if os.geteuid() == 0:
         tap.skip("unreadable disk file: exit code 4", "root reads everything; session.t tests it as a user")

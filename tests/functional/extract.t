@@ -198,7 +198,7 @@ def check_user(tap, scratch, disk):
         tap.ok(not bad, "no setuid or setgid without the owner", bad)
         locked = scratch.new_dir("locked")
         r = pluck.run("extract", *disk, "a/raw/etc", locked)
-        tap.ok(r.code in (4, 7) and r.err.strip() and not os.listdir(locked), "a target without permission: exit code 7", r)
+        tap.ok(r.code == 7 and b"locked" in r.err and not os.listdir(locked), "a target without permission: exit code 7", r)
 
 
 def check_pipe(tap, pluck, disk):
@@ -213,7 +213,7 @@ def check_pipe(tap, pluck, disk):
             child.kill()
             child.wait()
             err, code = b"", "timeout"
-        tap.ok(code in (0, 1, -signal.SIGPIPE, 141) and err == b"", "a closed pipe is silent: %s" % " ".join(args), "exit %s" % code, err)
+        tap.ok(code in (0, 1) and err == b"", "a closed pipe is silent: %s" % " ".join(args), "exit %s" % code, err)
     child = pluck.popen("list", *disk, "--recursive", "--output-format", "jsonl", "a/raw", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     child.stdout.close()
     try:
