@@ -24,7 +24,7 @@
 struct agent_disk {
 	char name[WIRE_DISK_NAME_MAX + 1];	/* without WIRE_DISK_SUFFIX */
 	unsigned int slot;
-	char dev[AGENT_DEV_MAX];		/* kernel name ("vda"); empty until disk_locate() */
+	char dev[AGENT_DEV_MAX];		/* kernel name ("vda"); empty until disk_locate(), unless it was there from the start */
 };
 
 enum agent_load { AGENT_IDLE, AGENT_LISTING, AGENT_EXTRACTING };

@@ -14,6 +14,8 @@
 
 #define ATTR_MAX 4096
 #define LOCK_STEP_MS 20
+#define INSERT_WAIT_S 30
+#define INSERT_STEP_MS 2
 
 static int sys_read(const char *dev, const char *attr, char **ret, size_t *ret_len)
 {
@@ -78,36 +80,54 @@ struct agent_disk *disk_find(struct agent *a, const char *name, size_t len)
 	return NULL;
 }
 
-static int locate_by_scan(struct agent_disk *d, struct err *err)
+static bool locate_by_scan(struct agent_disk *d)
 {
 	CLEANUP_DIR DIR *dir = opendir("/sys/block");
 	struct dirent *e;
 
 	while (dir && (e = readdir(dir))) {
-		if (strncmp(e->d_name, "vd", 2) != 0 || strlen(e->d_name) >= sizeof(d->dev))
-			continue;
-		if (!serial_is(e->d_name, d->slot))
+		if (strncmp(e->d_name, "vd", 2) != 0 || strlen(e->d_name) >= sizeof(d->dev) || !serial_is(e->d_name, d->slot))
 			continue;
 		strcpy(d->dev, e->d_name);
-		return 0;
+		return true;
 	}
-	return err_text(err, -ENODEV, "disk '%s' is not in the VM", d->name);
+	return false;
+}
+
+/* The kernel's names are in the order of the slots, as a rule. */
+static bool locate_by_order(struct agent_disk *d)
+{
+	char guess[AGENT_DEV_MAX];
+
+	(void)snprintf(guess, sizeof(guess), "vd%.*s%c", d->slot >= 26, (char[]){ (char)('a' - 1 + d->slot / 26 % 27), 0 },
+		       (char)('a' + d->slot % 26));
+	if (!serial_is(guess, d->slot))
+		return false;
+	strcpy(d->dev, guess);
+	return true;
+}
+
+void disk_locate_early(struct agent *a)
+{
+	for (size_t i = 0; i < a->nr_disks; i++)
+		(void)locate_by_order(&a->disk[i]);
 }
 
 int disk_locate(struct agent_disk *d, struct err *err)
 {
-	char guess[AGENT_DEV_MAX];
+	const struct timespec nap = { .tv_nsec = INSERT_STEP_MS * 1000000L };
+	uint64_t size = 0;
 
-	if (d->dev[0])
-		return 0;
-	if (d->slot < 26) {
-		(void)snprintf(guess, sizeof(guess), "vd%c", (char)('a' + d->slot));
-		if (serial_is(guess, d->slot)) {
-			strcpy(d->dev, guess);
-			return 0;
-		}
+	for (int waited = 0; !d->dev[0] && waited < INSERT_WAIT_S * 1000; waited += INSERT_STEP_MS) {
+		if (waited)
+			(void)nanosleep(&nap, NULL);
+		if (!locate_by_order(d) && !locate_by_scan(d))
+			continue;
+		/* the kernel learns of its size a little later */
+		if (disk_size(d->dev, &size) < 0 || !size)
+			d->dev[0] = 0;
 	}
-	return locate_by_scan(d, err);
+	return d->dev[0] ? 0 : err_text(err, -ENODEV, "disk '%s' is not in the VM", d->name);
 }
 
 int disk_open(const char *dev)

@@ -14,7 +14,13 @@
  */
 struct agent_disk *disk_find(struct agent *a, const char *name, size_t len);
 
-/** disk_locate() - fill in the disk's kernel name. Looks at no other disk if the slots are in order. */
+/** disk_locate_early() - note the kernel names of disks that are there already, whatever their size; to be called before the host hears of us. */
+void disk_locate_early(struct agent *a);
+
+/**
+ * disk_locate() - fill in the disk's kernel name
+ * Disks come once the host has heard that the agent runs, so this waits for a while. Looks at no other disk if the slots are in order.
+ */
 int disk_locate(struct agent_disk *d, struct err *err);
 
 /** disk_size() - bytes of a disk or partition (@dev: its kernel name). */

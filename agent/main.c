@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/disk.h"
 #include "agent/init.h"
 #include "agent/server.h"
 #include "common/cleanup.h"
@@ -104,6 +105,7 @@ static int setup_in_vm(struct agent *a, struct err *err)
 	fd = server_listen_vsock(err);
 	if (fd < 0)
 		return fd;
+	disk_locate_early(a);
 	r = server_say_ready(err);
 	return r < 0 ? r : fd;
 }

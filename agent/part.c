@@ -2,6 +2,7 @@
 #include "agent/part.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -203,7 +204,29 @@ static bool has_table(int fd, blkid_partlist table)
 	return table_size(table) > 0 || gpt_read(fd, v, 1, &block) > 0;
 }
 
-/* The kernel shows nothing: look for a table that it does not read (backup GPT, cut disk), or a disk that came late. */
+/* Disks come when the kernel has started, so it is told once to look for partitions. To be called with the disk locked. */
+static void look_once(const struct agent *a, const char *disk_dev, int fd)
+{
+	CLEANUP_CLOSE int mark = -1;
+	char path[512];
+
+	if (snprintf(path, sizeof(path), "%s/%s.partitions", a->lock_dir, disk_dev) < (int)sizeof(path))
+		mark = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (mark >= 0)
+		(void)ioctl(fd, BLKRRPART);
+}
+
+static int scan_kernel(const struct agent *a, const char *disk_dev, int fd, struct part_list *ret, struct err *err)
+{
+	CLEANUP_CLOSE int lock = disk_lock(a, disk_dev, err);
+
+	if (lock < 0)
+		return lock;
+	look_once(a, disk_dev, fd);
+	return scan_sysfs(disk_dev, ret);
+}
+
+/* The kernel shows nothing: look for a table that it does not read (backup GPT, cut disk). */
 static int scan_harder(const struct agent *a, const char *disk_dev, int fd, blkid_partlist table, struct part_list *ret,
 		       struct err *err)
 {
@@ -218,10 +241,6 @@ static int scan_harder(const struct agent *a, const char *disk_dev, int fd, blki
 		return r;
 	if (disk_size(disk_dev, &size) < 0)
 		return 0;
-	(void)ioctl(fd, BLKRRPART);
-	r = scan_sysfs(disk_dev, ret);
-	if (r < 0 || ret->nr)
-		return r;
 	add_from_table(fd, size / 512, table);
 	if (table_size(table) <= 0)
 		add_from_gpt(fd, size / 512);
@@ -242,6 +261,11 @@ int part_scan(const struct agent *a, const char *disk_dev, bool details, struct 
 		fd = disk_open(disk_dev);
 		if (fd < 0)
 			return err_set(err, fd, "open %s", disk_dev);
+		r = l.nr ? 0 : scan_kernel(a, disk_dev, fd, &l, err);
+		if (r < 0)
+			return r;
+	}
+	if (!l.nr || details) {
 		pr = blkid_new_probe();
 		table = read_table(pr, fd);
 		if (!l.nr && has_table(fd, table))

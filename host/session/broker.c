@@ -69,7 +69,7 @@ void broker_agent_ready(struct broker *b)
 	if (b->state != BROKER_BOOT)
 		return;
 	/* From here on nothing is started, and disks are mounted. */
-	if (confine_session(&err) < 0) {
+	if (machine_insert(b, &err) < 0 || confine_session(&err) < 0) {
 		broker_fail(b, err.code, "%s", err.text);
 		return;
 	}

@@ -144,6 +144,9 @@ bool machine_device_killed(const struct machine *m);
 /** machine_reap() - wait, for a second at most, for what became our children (we are subreaper) when bubblewrap or a broker was killed. */
 void machine_reap(void);
 
+/** machine_insert() - the slots get their disks, once the agent runs: while the kernel starts, one that does not answer would stop it. */
+int machine_insert(struct broker *b, struct err *err);
+
 /* devlink.c */
 /** devlink_send() - queue a message; @fd is taken over. */
 void devlink_send(struct broker *b, const struct link_msg *m, int fd);

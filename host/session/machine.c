@@ -185,13 +185,21 @@ static int send_setup(struct broker *b, const struct plugs *p, uint32_t mib, str
 	return r < 0 ? err_set(err, r, "set up the device process") : 0;
 }
 
-static int send_disks(struct broker *b, struct err *err)
+/* A slot's disk is there when the guest looks for partitions only if that costs nothing: our own tools, and what is empty. */
+static bool comes_early(const struct broker *b, uint32_t slot)
+{
+	return slot >= b->spec->nr_disks || !b->disks.sources[slot]->size_bytes;
+}
+
+static int send_disks(struct broker *b, bool early, struct err *err)
 {
 	for (uint32_t i = 0; i < b->disks.nr; i++) {
 		struct source *s = b->disks.sources[i];
 		struct link_msg msg = { .type = LINK_DISK, .slot = i };
 		int fd = -1;
 
+		if (comes_early(b, i) != early)
+			continue;
 		msg.disk.size_bytes = s->size_bytes;
 		msg.disk.unit_bytes = s->unit_bytes;
 		msg.disk.raw = s->raw_fd >= 0;
@@ -209,6 +217,11 @@ static int send_disks(struct broker *b, struct err *err)
 		devlink_send(b, &msg, fd);
 	}
 	return 0;
+}
+
+int machine_insert(struct broker *b, struct err *err)
+{
+	return send_disks(b, false, err);
 }
 
 static int start_vm(struct broker *b, const struct plugs *p, uint32_t mib, struct err *err)
@@ -348,7 +361,7 @@ int machine_start(struct broker *b, bool kvm, struct err *err)
 	if (r == 0)
 		r = start_vm(b, &p, mib, err);
 	if (r == 0)
-		r = send_disks(b, err);
+		r = send_disks(b, true, err);
 	/* Threads last: what is between fork and exec above is in a process with one thread. */
 	if (r == 0)
 		r = fill_new(BROKER_THREADS, &b->m.fill, err);

@@ -160,11 +160,10 @@ def touch(path):
 
 
 def check_slow_disk(tap, pluck, disk, scratch):
-    """A disk that answers while the VM starts, when the kernel looks for partitions, and then no more."""
+    """A disk that answers nothing, from the first moment on, holds up nobody but who asks for it."""
     go, fs = scratch.join("go"), erofs.Erofs()
     fs.add(fs.root, b"late")
     fs.save(scratch.join("late.img"))
-    touch(go)
     child, slow = mount_slow(scratch, scratch.join("late.img"), go)
     if child is None:
         tap.skip("a disk that does not answer", slow)
@@ -173,9 +172,7 @@ def check_slow_disk(tap, pluck, disk, scratch):
     waiting = []
     try:
         r = pluck.run("list", *both, "/")
-        tap.ok(r.code == 0, "a session of two disks starts", r)
-        pluck.run("list", *both, "crowd/raw")
-        os.unlink(go)
+        tap.ok(r.code == 0, "a session starts with a disk that does not answer", r)
         waiting = [pluck.popen("list", *both, "slow/raw", stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
         time.sleep(1)			# no test of time: the next one passes if they have not come so far
         r = pluck.run("list", *both, "--output-format", "jsonl", "crowd/raw/few", timeout=120)
