@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/cleanup.h"
+#include "common/crc32.h"
 #include "common/cur.h"
 #include "common/io.h"
 
@@ -12,19 +13,6 @@
 #define ENTRY_SIZE_MIN 128
 #define ENTRY_SIZE_MAX 4096
 
-uint32_t gpt_crc32(const void *bytes, size_t len)
-{
-	const uint8_t *p = bytes;
-	uint32_t crc = 0xffffffff;
-
-	for (size_t i = 0; i < len; i++) {
-		crc ^= p[i];
-		for (int k = 0; k < 8; k++)
-			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
-	}
-	return ~crc;
-}
-
 /* The header's checksum is taken with its own field zero. */
 static int check_crc(const uint8_t *p, uint32_t size, uint32_t crc)
 {
@@ -32,7 +20,7 @@ static int check_crc(const uint8_t *p, uint32_t size, uint32_t crc)
 
 	memcpy(copy, p, size);
 	memset(copy + 16, 0, 4);
-	return gpt_crc32(copy, size) == crc ? 0 : -EBADMSG;
+	return crc32_ieee(copy, size) == crc ? 0 : -EBADMSG;
 }
 
 int gpt_parse_header(const void *p, size_t len, struct gpt_header *ret)
@@ -63,7 +51,7 @@ long gpt_parse_entries(const struct gpt_header *h, const void *p, size_t len, st
 	struct cur all = cur_of(p, len);
 	size_t nr = 0;
 
-	if (len != (size_t)h->nr_entries * h->entry_size || gpt_crc32(p, len) != h->entries_crc)
+	if (len != (size_t)h->nr_entries * h->entry_size || crc32_ieee(p, len) != h->entries_crc)
 		return -EBADMSG;
 	for (unsigned int i = 1; i <= h->nr_entries && nr < max; i++) {
 		struct gpt_part part = { .nr = i };

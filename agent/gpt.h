@@ -22,9 +22,6 @@ struct gpt_part {
 	uint64_t first_lba, last_lba;	/* last: inclusive */
 };
 
-/** gpt_crc32() - the checksum of GPT (and zip). */
-uint32_t gpt_crc32(const void *p, size_t len);
-
 /** gpt_parse_header() - Return: 0; -EBADMSG. */
 int gpt_parse_header(const void *p, size_t len, struct gpt_header *ret);
 

@@ -26,28 +26,11 @@ void meta_free(struct meta *m)
 	*m = (struct meta){ 0 };
 }
 
-static enum pxar_kind kind_of(unsigned int mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFDIR:
-		return PXAR_KIND_DIR;
-	case S_IFLNK:
-		return PXAR_KIND_SYMLINK;
-	case S_IFBLK:
-	case S_IFCHR:
-		return PXAR_KIND_DEVICE;
-	case S_IFIFO:
-		return PXAR_KIND_FIFO;
-	case S_IFSOCK:
-		return PXAR_KIND_SOCKET;
-	default:
-		return PXAR_KIND_FILE;
-	}
-}
-
 void meta_stat(const struct statx *st, struct pxar_entry *ret)
 {
-	ret->kind = kind_of(st->stx_mode);
+	const int kind = pxar_kind_of_mode(st->stx_mode);
+
+	ret->kind = kind < 0 ? PXAR_KIND_FILE : (enum pxar_kind)kind;
 	ret->mode = st->stx_mode;
 	ret->uid = st->stx_uid;
 	ret->gid = st->stx_gid;

@@ -9,10 +9,12 @@
 
 #include "common/cleanup.h"
 
-int io_read_full(int fd, void *p, size_t n)
+/* @off: negative to read where the descriptor stands. */
+static int read_all(int fd, void *p, size_t n, int64_t off)
 {
-	while (n) {
-		ssize_t r = read(fd, p, n);
+	for (size_t done = 0; done < n;) {
+		void *to = (char *)p + done;
+		ssize_t r = off < 0 ? read(fd, to, n - done) : pread(fd, to, n - done, off + (off_t)done);
 
 		if (r < 0 && errno == EINTR)
 			continue;
@@ -20,30 +22,21 @@ int io_read_full(int fd, void *p, size_t n)
 			return -errno;
 		if (r == 0)
 			return -ENODATA;
-		p = (char *)p + r;
-		n -= (size_t)r;
+		done += (size_t)r;
 	}
 	return 0;
+}
+
+int io_read_full(int fd, void *p, size_t n)
+{
+	return read_all(fd, p, n, -1);
 }
 
 int io_pread_full(int fd, void *p, size_t n, uint64_t off)
 {
 	if (off > INT64_MAX || n > INT64_MAX - off)
 		return -EOVERFLOW;
-	while (n) {
-		ssize_t r = pread(fd, p, n, (off_t)off);
-
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r < 0)
-			return -errno;
-		if (r == 0)
-			return -ENODATA;
-		p = (char *)p + r;
-		n -= (size_t)r;
-		off += (uint64_t)r;
-	}
-	return 0;
+	return read_all(fd, p, n, (int64_t)off);
 }
 
 int io_write_full(int fd, const void *p, size_t n)

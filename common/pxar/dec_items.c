@@ -49,28 +49,6 @@ bool dec_item_fits(uint64_t type, uint64_t content)
 	return false;
 }
 
-int dec_kind_of_mode(uint64_t mode)
-{
-	if (mode > 0177777)
-		return -1;
-	switch (mode & S_IFMT) {
-	case S_IFDIR:
-		return PXAR_KIND_DIR;
-	case S_IFREG:
-		return PXAR_KIND_FILE;
-	case S_IFLNK:
-		return PXAR_KIND_SYMLINK;
-	case S_IFBLK:
-	case S_IFCHR:
-		return PXAR_KIND_DEVICE;
-	case S_IFIFO:
-		return PXAR_KIND_FIFO;
-	case S_IFSOCK:
-		return PXAR_KIND_SOCKET;
-	}
-	return -1;
-}
-
 int dec_item_text(struct cur c, bool target, char *ret, size_t *ret_len)
 {
 	const size_t len = c.left ? c.left - 1 : 0;

@@ -31,7 +31,4 @@ int dec_item_payload_ref(struct cur c, struct pxar_entry *ret);
 /** dec_item_error() - ERROR, DIR_ERROR or META_ERROR. Return: 0; -EBADMSG. */
 int dec_item_error(struct cur c, struct pxar_error *ret);
 
-/** dec_kind_of_mode() - Return: a kind; -1 for a mode of no known type. */
-int dec_kind_of_mode(uint64_t mode);
-
 #endif

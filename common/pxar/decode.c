@@ -269,7 +269,7 @@ static int on_entry(struct pxar_dec *d)
 		return r;
 	d->entry = (struct pxar_entry){ .name = d->name, .name_len = root ? 0 : strlen(d->name), .pos = pos };
 	r = d->type == PXAR_ENTRY ? dec_item_entry(c, &d->entry) : dec_item_entry_v1(c, &d->entry);
-	kind = dec_kind_of_mode(d->entry.mode);
+	kind = pxar_kind_of_mode(d->entry.mode);
 	if (r < 0 || kind < 0)
 		return bad(d, "bad ENTRY");
 	if (root && kind != PXAR_KIND_DIR)

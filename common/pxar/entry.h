@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 struct pxar_xattr {
 	const char *name;	/* name_len bytes, NUL behind them */
@@ -79,5 +80,28 @@ struct pxar_entry {
 	bool has_segments;
 	struct pxar_error meta_error;	/* META_ERROR: the entry lacks some of its metadata */
 };
+
+/** pxar_kind_of_mode() - Return: a kind; -1 for a mode of no known type. */
+static inline int pxar_kind_of_mode(uint64_t mode)
+{
+	if (mode > 0177777)
+		return -1;
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return PXAR_KIND_DIR;
+	case S_IFREG:
+		return PXAR_KIND_FILE;
+	case S_IFLNK:
+		return PXAR_KIND_SYMLINK;
+	case S_IFBLK:
+	case S_IFCHR:
+		return PXAR_KIND_DEVICE;
+	case S_IFIFO:
+		return PXAR_KIND_FIFO;
+	case S_IFSOCK:
+		return PXAR_KIND_SOCKET;
+	}
+	return -1;
+}
 
 #endif

@@ -94,7 +94,7 @@ static int read_stat(struct access *a, const struct item *it, struct access_memb
 	if (r < 0)
 		return r;
 	r = it->type == PXAR_ENTRY ? dec_item_entry(c, &m->entry) : dec_item_entry_v1(c, &m->entry);
-	kind = dec_kind_of_mode(m->entry.mode);
+	kind = pxar_kind_of_mode(m->entry.mode);
 	if (r < 0 || kind < 0)
 		return items_bad(err, it->pos, "bad ENTRY");
 	m->entry.kind = (enum pxar_kind)kind;

@@ -50,7 +50,7 @@ static int take_item(struct scan *sc, const struct item *it)
 		r = items_content(sc->s, it, &c, NULL);
 		if (r == 0)
 			r = it->type == PXAR_ENTRY ? dec_item_entry(c, &e) : dec_item_entry_v1(c, &e);
-		if (r == 0 && dec_kind_of_mode(e.mode) == PXAR_KIND_DIR)
+		if (r == 0 && pxar_kind_of_mode(e.mode) == PXAR_KIND_DIR)
 			sc->depth++;
 		return r == 0 && sc->dir.nr ? 0 : -EBADMSG;
 	case PXAR_GOODBYE:
