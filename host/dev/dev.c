@@ -226,7 +226,7 @@ static int serve(struct dev *d, int link_fd, struct err *err)
 		r = loop_add(&d->loop, &d->link, link_fd, EPOLLIN);
 	if (r < 0)
 		return err_set(err, r, "link");
-	r = sandbox_enter(err);
+	r = sandbox_enter(d->ram.size_bytes + d->cache.slot_bytes * d->cache.nr_slots, err);
 	if (r < 0)
 		return r;
 	uplink_send(&d->up, &ready);

@@ -65,13 +65,17 @@ static int add_rules(scmp_filter_ctx ctx)
 	return r;
 }
 
-int sandbox_enter(struct err *err)
+int sandbox_enter(uint64_t mapped, struct err *err)
 {
+	const struct rlimit space = { mapped + SANDBOX_SLACK_BYTES, mapped + SANDBOX_SLACK_BYTES };
 	scmp_filter_ctx ctx;
 	int r;
 
 	if (SANITIZED)
 		return 0;
+	/* One that is lower already stays. */
+	if (setrlimit(RLIMIT_AS, &space) < 0 && errno != EPERM)
+		return err_set(err, -errno, "setrlimit");
 	ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	if (!ctx)
 		return err_set(err, -ENOMEM, "seccomp");

@@ -117,9 +117,10 @@ def status_of(pid):
         return dict(line.split(":\t", 1) for line in f.read().splitlines() if ":\t" in line)
 
 
-def core_limit(pid):
+def limit_of(pid, what):
+    """Soft and hard."""
     with open("/proc/%d/limits" % pid, encoding="utf-8") as f:
-        return re.search(r"^Max core file size +(\S+) +(\S+)", f.read(), re.M).groups()
+        return re.search(r"^Max %s +(\S+) +(\S+)" % what, f.read(), re.M).groups()
 
 
 def check_processes(tap, pluck, disk, who):
@@ -137,7 +138,10 @@ def check_processes(tap, pluck, disk, who):
             want = ("0", "0")	# the keeper starts programs, and meets no guest
         tap.equal((status["Seccomp"].strip(), status["NoNewPrivs"].strip()), want, "%s: filter and no_new_privs of the %s" % (who, role))
         tap.equal(status["CapEff"].strip() if role == "qemu" else "0" * 16, "0" * 16, "%s: QEMU has no capabilities" % who)
-        tap.equal(core_limit(pid), ("0", "0"), "%s: no core of the %s" % (who, role))
+        tap.equal(limit_of(pid, "core file size"), ("0", "0"), "%s: no core of the %s" % (who, role))
+        if role == "qemu" or (role == "device" and not SANITIZED):
+            space = limit_of(pid, "address space")
+            tap.ok("unlimited" not in space and int(space[1]) <= (MEMORY_MAX_MIB << 20), "%s: a limit of address space of the %s" % (who, role), space)
         if role in ("session", "broker") or (role == "device" and not SANITIZED):
             tap.equal(os.stat("/proc/%d/mem" % pid).st_uid, 0, "%s: the %s is not dumpable" % (who, role))
         if role in ("session", "broker"):

@@ -224,7 +224,7 @@ static void test_device(void **state)
 		int status;
 
 		if (pid == 0) {
-			if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || sandbox_enter(NULL) < 0)
+			if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || sandbox_enter(0, NULL) < 0)
 				_exit(2);
 			forbidden[i]();
 			_exit(0);
