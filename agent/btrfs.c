@@ -84,7 +84,8 @@ void btrfs_scan_members(struct agent *a, const char *dev)
 	for (size_t i = 0; i < a->nr_disks; i++) {
 		CLEANUP_PARTS struct part_list l = { 0 };
 
-		if (disk_locate(&a->disk[i], NULL) < 0)
+		/* a disk that is this volume as a whole has no members beside it */
+		if (disk_locate(&a->disk[i], NULL) < 0 || !strcmp(a->disk[i].dev, dev))
 			continue;
 		scan_one(control, a->disk[i].dev, dev, &own);
 		if (part_scan(a, a->disk[i].dev, false, &l, NULL) < 0)

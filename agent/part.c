@@ -204,13 +204,22 @@ static bool has_table(int fd, blkid_partlist table)
 	return table_size(table) > 0 || gpt_read(fd, v, 1, &block) > 0;
 }
 
-/* Disks come when the kernel has started, so it is told once to look for partitions. To be called with the disk locked. */
+/* Not the lock of the device: whoever mounts the whole of a disk holds that, and may look for members on others. */
+static int lock_table(const struct agent *a, const char *disk_dev, struct err *err)
+{
+	char name[AGENT_DEV_MAX + 16];
+
+	(void)snprintf(name, sizeof(name), "%s.table", disk_dev);
+	return disk_lock(a, name, err);
+}
+
+/* Disks come when the kernel has started, so it is told once to look for partitions. To be called with the table locked. */
 static void look_once(const struct agent *a, const char *disk_dev, int fd)
 {
 	CLEANUP_CLOSE int mark = -1;
 	char path[512];
 
-	if (snprintf(path, sizeof(path), "%s/%s.partitions", a->lock_dir, disk_dev) < (int)sizeof(path))
+	if (snprintf(path, sizeof(path), "%s/%s.seen", a->lock_dir, disk_dev) < (int)sizeof(path))
 		mark = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (mark >= 0)
 		(void)ioctl(fd, BLKRRPART);
@@ -218,7 +227,7 @@ static void look_once(const struct agent *a, const char *disk_dev, int fd)
 
 static int scan_kernel(const struct agent *a, const char *disk_dev, int fd, struct part_list *ret, struct err *err)
 {
-	CLEANUP_CLOSE int lock = disk_lock(a, disk_dev, err);
+	CLEANUP_CLOSE int lock = lock_table(a, disk_dev, err);
 
 	if (lock < 0)
 		return lock;
@@ -230,7 +239,7 @@ static int scan_kernel(const struct agent *a, const char *disk_dev, int fd, stru
 static int scan_harder(const struct agent *a, const char *disk_dev, int fd, blkid_partlist table, struct part_list *ret,
 		       struct err *err)
 {
-	CLEANUP_CLOSE int lock = disk_lock(a, disk_dev, err);
+	CLEANUP_CLOSE int lock = lock_table(a, disk_dev, err);
 	uint64_t size;
 	int r;
 
