@@ -5,10 +5,12 @@ import hashlib
 import json
 import os
 import struct
+import subprocess
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import exfat
 import hfsplus
 import images
 import manifest as M
@@ -130,8 +132,33 @@ def check_filled(tap, scratch):
 EMPTY = {
     "exfat": ["mkfs.exfat"], "jfs": ["mkfs.jfs", "-q"], "reiserfs": ["mkreiserfs", "-q", "-ff"],
     "gfs2": ["mkfs.gfs2", "-q", "-O", "-p", "lock_nolock", "-j", "1", "-J", "8"], "minix": ["mkfs.minix"], "udf": ["mkudffs"],
-    "hfs": ["hformat", "-f"],
+    "hfs": ["hformat", "-f"], "bfs": ["mkfs.bfs"],
 }
+
+
+def check_exfat(tap, scratch):
+    image, target = scratch.join("exfat-files.img"), scratch.new_dir("exfat")
+    if images.missing_tools("mkfs.exfat"):
+        tap.skip("exfat with files", "no mkfs.exfat")
+        return
+    run("truncate", "-s", str(16 * MIB), image)
+    run("mkfs.exfat", image)
+    contents = {b"small": b"a few bytes\n", "gr\u00f6\u00dfer als f\u00fcnfzehn Zeichen.bin".encode(): images.noise(100000, 8), b"empty": b"",
+                b"dir/below/file": b"beneath\n", b"dir/other": images.noise(4096, 9)}
+    fs = exfat.Exfat(image)
+    for name, data in contents.items():
+        fs.put(name, data)
+    fs.put(b"half", b"valid", 50000)
+    fs.save()
+    with Pluck(scratch) as pluck:
+        source = ["--disk", "x=" + image]
+        r = pluck.run("extract", *source, "x/raw", target)
+        seen = {e.path[len(b"raw/"):]: e for e in M.from_tree(target).values() if e.type == "f"}
+        want = {n: hashlib.sha256(d).hexdigest() for n, d in list(contents.items()) + [(b"half", b"valid")]}
+        tap.equal((r.code, {n: e.sha for n, e in seen.items()}), (0, want), "exfat: files, a long name, and of one only what is valid", r)
+        tap.equal({e.mtime for e in seen.values()}, {1614834367120000000}, "exfat: times in UTC with hundredths of a second")
+        r = pluck.run("extract", *source, "x/raw/DIR/Below/FILE", "-")
+        tap.ok(r.code == 0 and r.out == b"beneath\n", "exfat: names without regard to case", r, r.out)
 
 
 def make_nilfs2(tap, image):
@@ -187,11 +214,12 @@ def make_streams(image, scratch):
     for stream, source, *target in (("one stream", small, "file"), ("large", large, "other"), ("in it", small, "dir/a:b"),
                                     ("of a directory", small, inode, "-i"), ("of the root", small, "5", "-i")):
         run("ntfscp", *target[1:], "-N", stream, image, source, target[0])
+    run("ntfssecaudit", image, "640", "/file")
 
 
 def check_streams(tap, scratch):
     image = scratch.join("streams.img")
-    missing = images.missing_tools("mkntfs", "ntfscp", "ntfsls", "wimcapture", "wimapply")
+    missing = images.missing_tools("mkntfs", "ntfscp", "ntfsls", "ntfssecaudit", "wimcapture", "wimapply")
     if missing:
         tap.skip("streams", "no " + ", ".join(missing))
         return
@@ -201,6 +229,8 @@ def check_streams(tap, scratch):
         e = M.listed_entry(b"", pluck.json("stat", *source, "--output-format", "json", "sda/raw/file"))
         tap.equal(e.xattrs.get("user.one stream"), b"in a stream\n", "ntfs: a stream is an attribute")
         tap.ok(len(e.xattrs.get("system.ntfs_attrib", b"")) == 4, "ntfs: DOS attributes", e.xattrs)
+        security = e.xattrs.get("system.ntfs_security", b"")	# revision 1, self-relative
+        tap.ok(len(security) > 20 and security[0] == 1 and security[3] & 0x80, "ntfs: a security descriptor is an attribute", e.xattrs)
         r = pluck.run("stat", *source, "--output-format", "json", "sda/raw/other")
         tap.ok(b"EFBIG" in r.out and b"'large' of 70000 bytes" in r.out, "ntfs: a stream that is too large is named", r, r.out)
         r = pluck.run("extract", *source, "--format", "tar", "sda/raw/other", "-")
@@ -467,7 +497,15 @@ def check_clones(tap, scratch):
         run("truncate", "-s", str(128 * MIB), image)
         run("mkfs.btrfs", "-q", "-U", ident, "-m", "single", *options, "--rootdir", top, image)
         source += ["--disk", "%s=%s" % (name, image)]
+    pair = [scratch.join("pair-%s.img" % c) for c in "12"]
+    run("truncate", "-s", str(128 * MIB), *pair)
+    run("mkfs.btrfs", "-q", "-d", "raid0", "-m", "raid1", *pair)
     with Pluck(scratch) as pluck:
+        both = ["--disk", "p1=" + pair[0], "--disk", "p2=" + pair[1]]
+        asked = [pluck.popen("list", *both, "p%d/raw" % n, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for n in (1, 2)]
+        said = [a.communicate(timeout=100)[0] for a in asked]
+        tap.equal([a.returncode for a in asked], [0, 0], "btrfs of two disks: both can be asked for at once", said)
+        pluck.stop()
         for name in "abcx":
             r = pluck.run("extract", *source, name + "/raw/name", "-")
             tap.equal((r.code, r.out), (0, name.encode()), "btrfs clone %s is the one that was asked for" % name, r)
@@ -480,6 +518,7 @@ def check_clones(tap, scratch):
 with Tap() as tap, Scratch() as scratch:
     check_filled(tap, scratch)
     check_empty(tap, scratch)
+    check_exfat(tap, scratch)
     check_streams(tap, scratch)
     check_decmpfs(tap, scratch)
     check_choices(tap, scratch)

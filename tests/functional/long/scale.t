@@ -60,6 +60,12 @@ def check_million(tap, pluck, disk, scratch):
     tap.equal((few[0], many[0], listed.returncode, len(set(listed.stdout.splitlines()))), (0, 0, 0, MILLION + 1), "and extracted as tar")
     check_growth(tap, "tar", few, many)
     os.unlink(path)
+    few = measured(pluck, path, "extract", *disk, "crowd/raw/few", scratch.new_dir("few"))
+    target = scratch.new_dir("many")
+    many = measured(pluck, path, "extract", *disk, "crowd/raw/many", target)
+    tap.equal((few[0], many[0], sum(1 for _ in os.scandir(os.path.join(target, "many")))), (0, 0, MILLION), "and into a directory")
+    check_growth(tap, "directory", few, many)
+    subprocess.run(["rm", "-rf", target], check=False)
     pluck.stop()
 
 
