@@ -258,7 +258,7 @@ static int print_listing(struct listing *l)
 	};
 
 	if (l->format == CLI_TEXT)
-		return entry_table_print(&l->table, col, true);
+		return l->table.nr ? entry_table_print(&l->table, col, true) : 0;
 	jsonw_array_end(&l->w);
 	buf_u8(&l->out, '\n');
 	return cli_out_buf(&l->out);

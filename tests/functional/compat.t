@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -104,6 +105,8 @@ def snapshot_of(name):
 def expected_lists(top):
     """(path arguments, what the official program printed) of one snapshot: archives, their roots, and directories in them."""
     for file in sorted(os.listdir(top)):
+        if file == "catalog.txt":
+            continue
         with open(os.path.join(top, file), encoding="utf-8") as f:
             text = f.read()
         archive = file[3:].rsplit(".", 1)[0]
@@ -111,6 +114,8 @@ def expected_lists(top):
             yield "archives", ["/"], text
         elif file.startswith("fr-") and file.endswith(".json"):
             yield "roots", ["/" + archive + ".didx"], text
+        elif file.startswith("fr-") and file.endswith(".txt"):
+            yield "roots as text", ["/" + archive + ".didx"], text
         elif file.startswith("fr-") and file.endswith(".dirs"):
             lines = [line for line in text.split("\n") if line]	# names hold other separators
             for path, answer in zip(lines[::2], lines[1::2]):
@@ -127,13 +132,48 @@ def check_expected(tap, totals, store, pluck, scratch, golden):
         key = G.key_file(golden, store, snapshot)
         options = (["--ns", ns] if ns else []) + (["--keyfile", key] if key else [])
         for kind, path, answer in expected_lists(os.path.join(top, name)):
-            want = as_json(answer)
-            r = pluck.run("list", snapshot, *path, *options, "--output-format", "json", env=env)
-            what = judge({"rc": 0, "stdout": json.dumps(want), "stderr": ""}, r)
+            text = kind.endswith("text")
+            r = pluck.run("list", snapshot, *path, *options, "--output-format", "text" if text else "json", env=dict(env, TZ="UTC"))
+            what = judge({"rc": 0, "stdout": answer if text else json.dumps(as_json(answer)), "stderr": ""}, r)
             totals.add("%s: %s" % (store, kind), what)
             if what == "different":
-                bad.append("%s %s: %r, want %r" % (snapshot, path, r.out[:300], str(want)[:300]))
+                bad.append("%s %s: %r, want %r" % (snapshot, path, r.out[:300], answer[:300]))
     tap.ok(not bad, "lists of the %s store are the same" % store, *bad[:5])
+
+
+def unescaped(line):
+    """The bytes that either program means: it writes \\xEF, \\n, \\u{1b}, \\\" where pluck writes \\xef, \\x0a, \\x1b, and the quote itself."""
+    short = {"n": b"\n", "r": b"\r", "t": b"\t", "0": b"\0"}
+
+    def one(m):
+        s = m.group(1)
+        if s[0] == "x":
+            return bytes.fromhex(s[1:]).decode("utf-8", "surrogateescape")
+        return chr(int(s[2:-1], 16)) if s[0] == "u" else short.get(s, s.encode()).decode()
+
+    return re.sub(r"\\(x[0-9a-fA-F]{2}|u\{[0-9a-f]+\}|.)", one, line).encode("utf-8", "surrogateescape")
+
+
+def check_catalogs(tap, totals, store, full, scratch, golden):
+    """What catalog dump says, line by line. Only names that need escapes may be written otherwise."""
+    top, bad = scratch.join("expect", store), []
+    for name in sorted(os.listdir(top)):
+        file = os.path.join(top, name, "catalog.txt")
+        if not os.path.exists(file):
+            continue
+        with open(file, encoding="utf-8") as f:
+            want = f.read().split("\n")
+        ns, snapshot = snapshot_of(name)
+        key = G.key_file(golden, store, snapshot)
+        r = full.run("catalog", "dump", "--repository", scratch.join(store), *(["--ns", ns] if ns else []), *(["--keyfile", key] if key else []), snapshot,
+                     env=dict(full.env, PBS_ENCRYPTION_PASSWORD="golden pass"))
+        seen = r.out.decode().split("\n")
+        other = [(a, b) for a, b in zip(seen, want) if a != b]
+        wrong = [(a, b) for a, b in other if unescaped(a) != unescaped(b) or "\\" not in b]
+        totals.add("%s: catalogs" % store, "different" if r.code or wrong or len(seen) != len(want) else "other words" if other else "same")
+        if r.code or wrong or len(seen) != len(want):
+            bad += [snapshot, r, len(seen), len(want), wrong[:3]]
+    tap.ok(not bad, "catalogs of the %s store" % store, *bad[:10])
 
 
 def check_vm(tap, pluck, full, store):
@@ -243,6 +283,8 @@ def check_own(tap, pluck, made):
     tap.ok(r.code == 0 and (as_json(r.out) or {}).get("code") == 400, "own store: no such snapshot", r, r.out)
     r = run("status")
     tap.ok(r.code == 0 and r.out == b"Qemu: no mappings\n", "own store: no VM was started", r)
+    r = run("list", made.snapshot, "/one.pxar.didx/empty")
+    tap.ok(r.code == 0 and not r.out and not r.err, "own store: of an empty directory no table", r, r.out)
 
 
 def check_official(tap, scratch, golden):
@@ -256,6 +298,8 @@ def check_official(tap, scratch, golden):
         check_rows(tap, totals, [json.loads(line) for line in data.splitlines()], pluck, scratch, golden)
         check_expected(tap, totals, "plain", pluck, scratch, golden)
         check_expected(tap, totals, "encrypted", pluck, scratch, golden)
+        for store in ("plain", "encrypted"):
+            check_catalogs(tap, totals, store, full, scratch, golden)
         totals.show()
         check_vm(tap, pluck, full, scratch.join("plain"))
 
