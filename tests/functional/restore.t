@@ -4,9 +4,13 @@
 import hashlib
 import io
 import os
+import shutil
+import signal
+import stat
 import subprocess
 import sys
 import tarfile
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -148,6 +152,72 @@ def check_encrypted(tap, pluck, scratch):
         tap.ok(r.code == 4 and not os.path.exists(target), "%s without: 4" % name, r)
 
 
+def check_device(tap, pluck, made, scratch):
+    """A loop device: written in place, zeros too, and only if it was meant and has room."""
+    backing = scratch.join("backing")
+
+    def attach(size):
+        with open(backing, "wb") as f:
+            f.write(b"\xa5" * size)
+        r = subprocess.run(["losetup", "-f", "--show", backing], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        return r.stdout.decode().strip() if r.returncode == 0 else None
+
+    size = (len(IMAGE) + 4095) // 4096 * 4096 + CHUNK
+    device = attach(size) if os.geteuid() == 0 and shutil.which("losetup") else None
+    if device is None:
+        tap.skip("restore onto a block device", "no loop device can be had")
+        return
+    try:
+        r = pluck.run("restore", *made.source, "disk.img", device)
+        tap.ok(r.code == 7 and "--overwrite" in r.text and read(backing) == b"\xa5" * size, "a block device: only with --overwrite", r)
+        r = pluck.run("restore", *made.source, "disk.img", device, "--overwrite")
+        tap.ok(r.code == 0 and read(device) == IMAGE + b"\xa5" * (size - len(IMAGE)), "an image onto a block device, zeros too, the rest as it was", r)
+        subprocess.run(["losetup", "-d", device], check=True)
+        device = attach(len(IMAGE) // 4096 * 4096 - 4096)
+        r = pluck.run("restore", *made.source, "disk.img", device, "--overwrite")
+        tap.ok(r.code == 7 and "are needed" in r.text and set(read(device)) == {0xa5}, "one that is too small: 7, and nothing is written", r)
+    finally:
+        if device:
+            subprocess.run(["losetup", "-d", device], check=True)
+
+
+def written(pid, top):
+    """Bytes of the file that a process is making in a directory, whatever its name."""
+    sizes = [0]
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        path = "/proc/%d/fd/%s" % (pid, fd)
+        try:
+            if os.readlink(path).startswith(top + "/") and stat.S_ISREG(os.stat(path).st_mode):
+                sizes.append(os.stat(path).st_size)
+        except OSError:
+            pass
+    return max(sizes)
+
+
+def check_ended(tap, pluck, scratch):
+    """Ended by a signal while it writes: nothing under the file's name, what was there before stays."""
+    store = scratch.join("long")
+    P.make_store(store)
+    snap = P.Snapshot(store, "vm", "1", 1700000000, "2023-11-14T22:13:20Z")
+    snap.add_image("disk.img.fidx", P.NOISE(CHUNK), times=32768)
+    source = ["--repository", store, snap.finish(), "disk.img"]
+    for name, number, want in (("SIGINT", signal.SIGINT, 130), ("SIGTERM", signal.SIGTERM, 143)):
+        for before in None, b"old":
+            top = scratch.new_dir("ended")
+            target = os.path.join(top, "disk.raw")
+            if before is not None:
+                with open(target, "wb") as f:
+                    f.write(before)
+            with pluck.popen("restore", *source, target, "--overwrite", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
+                while child.poll() is None and written(child.pid, top) < 1 << 20:
+                    time.sleep(0.002)
+                child.send_signal(number)
+                err = child.communicate(timeout=120)[1]
+            there = {n: read(os.path.join(top, n)) if n == "disk.raw" else None for n in os.listdir(top)}
+            tap.ok(child.returncode == want and there == ({} if before is None else {"disk.raw": before}),
+                   "%s: %d, %s" % (name, want, "no file" if before is None else "the file that was there"), child.returncode, err, there)
+
+
 def check_golden(tap, pluck, scratch, golden):
     """Every stored file of every official store that can be read; each distinct one once."""
     for name in G.STORES + G.OLD:
@@ -176,11 +246,13 @@ with Tap() as tap, Scratch() as scratch, Pluck(scratch, prefix=LIMITED) as pluck
     made = P.SampleStore(scratch)
     check_bytes(tap, pluck, made, scratch)
     check_errors(tap, pluck, made, scratch)
+    check_device(tap, pluck, made, scratch)
     check_trees(tap, pluck, made, scratch)
     check_streams(tap, pluck, made, scratch)
     check_existing(tap, pluck, made, scratch)
     check_damage(tap, pluck, made, scratch)
     check_encrypted(tap, pluck, scratch)
+    check_ended(tap, pluck, scratch)
     golden = test_data("PLUCK_GOLDEN", "golden")
     if golden is None:
         tap.skip("files of the official tools", "no golden data ($PLUCK_GOLDEN)")

@@ -295,14 +295,14 @@ class Snapshot:
         self.files.append({"crypt-mode": "none", "csum": hashlib.sha256(entries).hexdigest(), "filename": name, "size": len(data)})
         return digests
 
-    def add_image(self, name, data, chunk=65536):
-        """Return: digests of the chunks."""
-        digests = [self.add_chunk(data[at:at + chunk]) for at in range(0, len(data), chunk)]
+    def add_image(self, name, data, chunk=65536, times=1):
+        """@times: the data so often behind each other, then it must fill its chunks. Return: digests of the chunks."""
+        digests = [self.add_chunk(data[at:at + chunk]) for at in range(0, len(data), chunk)] * times
         entries = b"".join(bytes.fromhex(d) for d in digests)
         head = bytes.fromhex("2f7f41ed91fd0fcd") + bytes(16) + struct.pack("<q", self.when) + hashlib.sha256(entries).digest()
         with open(os.path.join(self.dir, name), "wb") as f:
-            f.write((head + struct.pack("<QQ", len(data), chunk)).ljust(4096, b"\0") + entries)
-        self.files.append({"crypt-mode": "none", "csum": hashlib.sha256(entries).hexdigest(), "filename": name, "size": len(data)})
+            f.write((head + struct.pack("<QQ", len(data) * times, chunk)).ljust(4096, b"\0") + entries)
+        self.files.append({"crypt-mode": "none", "csum": hashlib.sha256(entries).hexdigest(), "filename": name, "size": len(data) * times})
         return digests
 
     def add_blob(self, name, data, listed=True):
