@@ -25,6 +25,7 @@
 #define NAME_HEX 16
 #define NAME_LEN (PREFIX_LEN + NAME_HEX)
 #define OURS "pluck-commands"		/* where our own processes go */
+#define OURS_LEN sizeof(OURS)		/* with the slash before it */
 #define FILE_MAX 65536
 #define PIDS_MAX 64			/* processes of our own that are moved */
 #define GONE_MS 1000
@@ -142,6 +143,10 @@ static void find_place(const char *controller, struct place *ret)
 	ret->version = own_path(text, controller, &path);
 	if (ret->version && !find_mount(ret, controller, path))
 		ret->version = 0;
+	/* There are we alone; what is to be divided is the one above. */
+	len = ret->version == 2 ? strlen(ret->dir) : 0;
+	if (len > OURS_LEN && !strcmp(ret->dir + len - OURS_LEN, "/" OURS))
+		ret->dir[len - OURS_LEN] = 0;
 }
 
 static int put(int dir, const char *file, const char *text)
@@ -184,15 +189,34 @@ static bool is_delegated(const char *dir)
 	return (getxattr(dir, "user.delegate", &v, 1) == 1 || getxattr(dir, "trusted.delegate", &v, 1) == 1) && v == '1';
 }
 
-/* Does the process run this program, for us? */
+static bool is_child(long pid)
+{
+	CLEANUP_FREE char *text = NULL;
+	const char *line;
+	char path[64];
+	size_t len;
+	int parent;
+
+	(void)snprintf(path, sizeof(path), "/proc/%ld/status", pid);
+	if (io_read_file(AT_FDCWD, path, FILE_MAX, &text, &len) < 0)
+		return false;
+	line = strstr(text, "\nPPid:");
+	return line && sscanf(line, "\nPPid: %d", &parent) == 1 && parent == getpid();
+}
+
+/*
+ * Does the process run this program? Of our parent, the session's keeper, and our child, the device process, that cannot be seen by a
+ * user: they are not dumpable.
+ */
 static bool is_ours(long pid)
 {
 	struct stat self, other;
 	char path[64];
 
 	(void)snprintf(path, sizeof(path), "/proc/%ld/exe", pid);
-	return stat("/proc/self/exe", &self) == 0 && stat(path, &other) == 0 && self.st_dev == other.st_dev &&
-	       self.st_ino == other.st_ino;
+	return pid == getpid() || pid == getppid() || is_child(pid) ||
+	       (stat("/proc/self/exe", &self) == 0 && stat(path, &other) == 0 && self.st_dev == other.st_dev &&
+		self.st_ino == other.st_ino);
 }
 
 /* Moves the processes of our own group into one below it, if all are ours. Return: 0; -EBUSY; negative errno. */
@@ -208,8 +232,10 @@ static int make_room(int parent)
 	for (char *at = text; r == 0 && *at; at = end + (*end == '\n')) {
 		const long pid = strtol(at, &end, 10);
 
-		if (end == at || pid <= 0 || nr == PIDS_MAX || !is_ours(pid))
+		if (end == at || pid <= 0 || nr == PIDS_MAX || !is_ours(pid)) {
+			log_debug("control group: process %ld is not ours", pid);
 			return -EBUSY;
+		}
 		pids[nr++] = pid;
 	}
 	if (r == 0 && mkdirat(parent, OURS, 0755) < 0 && errno != EEXIST)
@@ -227,24 +253,26 @@ static int make_room(int parent)
 	return 0;
 }
 
-/* Version 2: groups below are to have the controller. */
-static int enable(int parent, const char *controller)
+/*
+ * Version 2: groups below are to have the controllers. Both at once: pids alone would be taken where there are processes, and
+ * leave groups that can have none.
+ */
+static int enable(const char *dir)
 {
-	CLEANUP_FREE char *text = NULL;
-	char word[16];
-	size_t len;
-	int r = io_read_file(parent, "cgroup.controllers", FILE_MAX, &text, &len);
+	static const char words[] = "+memory +pids";
+	CLEANUP_CLOSE int parent = -1;
+	int r;
 
-	if (r < 0)
-		return r;
-	if (!strstr(text, controller))
-		return -EOPNOTSUPP;
-	(void)snprintf(word, sizeof(word), "+%s", controller);
-	r = put(parent, "cgroup.subtree_control", word);
+	if (!is_delegated(dir))
+		return -EPERM;
+	parent = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (parent < 0)
+		return -errno;
+	r = put(parent, "cgroup.subtree_control", words);
 	if (r != -EBUSY)
 		return r;
 	r = make_room(parent);
-	return r < 0 ? r : put(parent, "cgroup.subtree_control", word);
+	return r < 0 ? r : put(parent, "cgroup.subtree_control", words);
 }
 
 static bool is_name(const char *name)
@@ -320,27 +348,23 @@ static int get_group(struct cgroup *g, int c, const struct place *places)
 {
 	const struct place *p = &places[c];
 	struct group *n = &g->group[g->nr];
-	int r = 0;
+	int r;
 
 	if (!p->version)
 		return -ENOENT;
-	if (!is_delegated(p->dir))
+	if (p->version == 1 && !is_delegated(p->dir))
 		return -EPERM;
 	*n = (struct group){ .dir = -1 };
 	n->parent = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (n->parent < 0)
 		return -errno;
-	if (p->version == 2)
-		r = enable(n->parent, controllers[c]);
-	if (r == 0 && c && g->nr && !strcmp(places[0].dir, p->dir)) {
+	if (c && g->nr && !strcmp(places[0].dir, p->dir)) {
 		(void)close(n->parent);
 		g->of[c] = g->of[0];
 		return 0;
 	}
-	if (r == 0) {
-		sweep(n->parent);
-		r = make_group(n);
-	}
+	sweep(n->parent);
+	r = make_group(n);
 	if (r < 0) {
 		(void)close(n->parent);
 		return r;
@@ -394,15 +418,23 @@ int cgroup_new(const struct cgroup_limits *l, struct cgroup **ret, struct err *e
 {
 	CLEANUP_FREE struct place *places = calloc(NR_CONTROLLERS, sizeof(*places));
 	CLEANUP(cgroup_freep) struct cgroup *g = calloc(1, sizeof(*g));
-	int first = 0;
+	int first = 0, enabled = 0;
+	bool tried = false;
 
 	if (!g || !places)
 		return err_set(err, -ENOMEM, "control group");
+	/* All before anything is moved. */
+	for (int c = 0; c < NR_CONTROLLERS; c++)
+		find_place(controllers[c], &places[c]);
 	for (int c = 0; c < NR_CONTROLLERS; c++) {
 		int r;
 
-		find_place(controllers[c], &places[c]);
-		r = get_group(g, c, places);
+		if (places[c].version == 2 && !tried)
+			enabled = enable(places[c].dir);
+		tried |= places[c].version == 2;
+		r = places[c].version == 2 ? enabled : 0;
+		if (r == 0)
+			r = get_group(g, c, places);
 		if (r == 0)
 			r = set_limit(g, c, l, places[c].version);
 		if (r < 0) {
