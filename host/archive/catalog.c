@@ -84,7 +84,8 @@ static bool add_group(uint64_t *v, unsigned int i, uint8_t bits)
 	return true;
 }
 
-static int take_u64(struct table_reader *t, uint64_t *ret, struct err *err)
+/* @signed_too: a byte of zero ends the number, too, and makes it negative */
+static int take_number(struct table_reader *t, bool signed_too, uint64_t *ret, struct err *err)
 {
 	uint64_t v = 0;
 	uint8_t b = 0x80;
@@ -94,6 +95,10 @@ static int take_u64(struct table_reader *t, uint64_t *ret, struct err *err)
 
 		if (r < 0)
 			return r;
+		if (signed_too && b == 0) {
+			v = 0 - v;
+			break;
+		}
 		if (!add_group(&v, i, b & 0x7f))
 			return bad(err, at(t), "number too big");
 	}
@@ -101,26 +106,20 @@ static int take_u64(struct table_reader *t, uint64_t *ret, struct err *err)
 	return 0;
 }
 
-/* A zero byte at the end makes the number negative. A writer stores negative ones unsigned: they come out right, too. */
+static int take_u64(struct table_reader *t, uint64_t *ret, struct err *err)
+{
+	return take_number(t, false, ret, err);
+}
+
+/* A writer stores negative ones unsigned: they come out right, too. */
 static int take_i64(struct table_reader *t, int64_t *ret, struct err *err)
 {
 	uint64_t v = 0;
-	uint8_t b = 0x80;
+	int r = take_number(t, true, &v, err);
 
-	for (unsigned int i = 0; b & 0x80; i++) {
-		int r = take(t, &b, err);
-
-		if (r < 0)
-			return r;
-		if (b == 0) {
-			v = 0 - v;
-			break;
-		}
-		if (!add_group(&v, i, b & 0x7f))
-			return bad(err, at(t), "number too big");
-	}
-	*ret = (int64_t)v;
-	return 0;
+	if (r == 0)
+		*ret = (int64_t)v;
+	return r;
 }
 
 static int take_name(struct table_reader *t, char *ret, size_t *ret_len, struct err *err)

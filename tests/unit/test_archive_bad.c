@@ -252,6 +252,28 @@ static void find_ends(struct source *src, uint64_t begin[NR_MEMBERS], uint64_t e
 	access_member_free(m);
 }
 
+/* The archive, and where its members begin and end. */
+static struct mem_source make_known(struct buf *b, uint64_t begin[NR_MEMBERS], uint64_t end[NR_MEMBERS])
+{
+	struct mem_source src;
+
+	make(b);
+	src = mem_source(b->data, b->len);
+	find_ends(&src.src, begin, end);
+	return src;
+}
+
+/* An archive of which something is lost can be opened, and tells of it. */
+static struct access *open_lost(struct mem_source *src, struct seen *s)
+{
+	struct access *a;
+
+	assert_int_equal(access_open(&src->src, NULL, &a, NULL), 0);
+	assert_int_equal(stream(a, "", s), 0);
+	assert_true(s->errors >= 1 && s->notes >= 1);
+	return a;
+}
+
 /* Without its end, from each byte on, the archive gives every member that lies before it. */
 static void test_lost_end(void **state)
 {
@@ -263,14 +285,10 @@ static void test_lost_end(void **state)
 	struct seen s;
 
 	(void)state;
-	make(&b);
-	src = mem_source(b.data, b.len);
-	find_ends(&src.src, begin, end);
+	src = make_known(&b, begin, end);
 	src.bad_to = b.len;
 	for (src.bad_from = begin[1] + PXAR_HEADER_SIZE; src.bad_from < b.len; src.bad_from++) {
-		assert_int_equal(access_open(&src.src, NULL, &a, NULL), 0);
-		assert_int_equal(stream(a, "", &s), 0);
-		assert_true(s.errors >= 1 && s.notes >= 1);
+		a = open_lost(&src, &s);
 		for (size_t i = 1; i < NR_MEMBERS; i++) {
 			const int r = access_find(a, members[i].path, strlen(members[i].path), m, NULL);
 
@@ -297,13 +315,9 @@ static void test_lost_begin(void **state)
 	struct seen s;
 
 	(void)state;
-	make(&b);
-	src = mem_source(b.data, b.len);
-	find_ends(&src.src, begin, end);
+	src = make_known(&b, begin, end);
 	for (src.bad_to = 1; src.bad_to < end[10]; src.bad_to++) {
-		assert_int_equal(access_open(&src.src, NULL, &a, NULL), 0);
-		assert_int_equal(stream(a, "", &s), 0);
-		assert_true(s.errors >= 1 && s.notes >= 1);
+		a = open_lost(&src, &s);
 		for (size_t i = 1; i < NR_MEMBERS; i++) {
 			size_t top = i;
 
