@@ -18,7 +18,6 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 DISKS = "abcdefgh"
 PLACES = {"fs": "disk1:whole", "sprout": "disk2:whole", "ldm:Simple": "p1", "ldm:Mirrored": "p1"}	# names in the corpus that are no places
 NO_DRIVER = ("apfs",)
-CHOICES = {"bad-two-signatures": ("--fs-type", "ext4")}		# what has to be said before anything is read
 
 # Left without being unmounted, and told of: a journal, log or flag.
 DIRTY = ("btrfs-logtree", "ext3-dirty", "ext4-dirty", "ntfs-hibernated", "xfs-dirtylog")
@@ -111,7 +110,7 @@ def check_volumes(tap, pluck, scratch, manifest, source, known, row):
         if ":" in name and name.startswith("p") and not name.endswith("subvolid=5"):	# a part of what is extracted above it
             check.listing(source, place, volumes)
         else:
-            check.all(source + list(CHOICES.get(manifest.name, options)), place, volumes)
+            check.all(source + list(options), place, volumes)
         kept_out = [e.err for v in volumes for e in v.entries.values() if e.err]
         row.add_why(*(known.reasons[i] for i in sorted(known.used)), *("unreadable for every reader" for _ in kept_out[:1]))
         if tap.failed > failed:
