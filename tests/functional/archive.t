@@ -279,7 +279,7 @@ def check_confined(tap, pluck, source, scratch):
         f.write(P.encode(make_tree())[0])
     cases = (("stdout", "list", *source, "one"), ("stdout", "list", *source, "--output-format", "jsonl", "--recursive", "two"),
              ("stdout", "stat", *source, "one/dir/a"), ("stdout", "catalog", "dump", *source), ("stdout", "pxar", "list", plain),
-             ("stdout", "extract", *source, "one/dir/a", "-"), ("stderr", "pxar", "extract", plain, scratch.join("confined")),
+             ("stdout", "diff", *source, source[-1], "one", "--output-format", "jsonl"), ("stdout", "extract", *source, "one/dir/a", "-"), ("stderr", "pxar", "extract", plain, scratch.join("confined")),
              ("stderr", "extract", *source, "one", scratch.join("confined-2")))
     for which, *args in cases:
         tap.ok(confined_while_stuck(pluck, which, *args), "%s has its filter" % " ".join(a for a in args[:2] if a[0] != "-"), args)
