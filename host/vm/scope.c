@@ -19,7 +19,7 @@
 #include "common/cleanup.h"
 #include "host/vm/qemu.h"
 
-#define TRY_MS 2000		/* for a manager to answer */
+#define TRY_MS 5000		/* for a manager to answer */
 
 /* Return: false without memory. */
 static bool __attribute__((format(printf, 2, 3))) add(struct scope *s, const char *fmt, ...)
