@@ -282,8 +282,8 @@ def answers():
     return out
 
 
-def write_disk(path, mode, table=()):
-    head, off = b"EVIL " + mode + b"\n", 65536
+def write_disk(path, table=()):
+    head, off = b"EVIL\n", 65536
     for k, data, act in table:
         head += b"%s\t%d\t%d\t%s\n" % (k, off, len(data), act)
         off += -(-len(data) // 512) * 512
@@ -298,11 +298,11 @@ def write_disk(path, mode, table=()):
         f.truncate(max(off, 1 << 20))
 
 
-def build_vm(scratch):
-    """A library directory with the real kernel and the evil agent."""
-    evil, lib = scratch.join("evil"), scratch.new_dir("lib")
-    subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-static", "-O1", "-I", TOP, "-o", evil, os.path.join(TOP, "tests/lib/evil_agent.c"),
-                    "-lpthread"], check=True)
+def build_vm(scratch, mode):
+    """A library directory with the real kernel and an evil agent."""
+    evil, lib = scratch.join("evil-" + mode), scratch.new_dir("lib-" + mode)
+    subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-DMODE=\"%s\"" % mode, "-static", "-O1", "-I", TOP, "-o", evil,
+                    os.path.join(TOP, "tests/lib/evil_agent.c"), "-lpthread"], check=True)
     subprocess.run([os.path.join(TOP, "initramfs/build.sh"), os.path.join(lib, "initramfs.cpio"), evil], check=True)
     real = os.environ.get("PLUCK_LIBDIR") or os.path.dirname(os.path.realpath(binary()))
     for n in ("vmlinux", "tools.img"):
@@ -404,7 +404,7 @@ def check_tar(tap, pluck, scratch, disk, case, path, codes):
 
 def check_answers(tap, pluck, scratch):
     path = scratch.join("good.img")
-    write_disk(path, b"good", answers())
+    write_disk(path, answers())
     disk = ["--disk", "sda=" + path]
     r = pluck.run("list", *disk, "sda/raw", timeout=120)
     if not tap.equal(r.code, 0, "the VM with the evil agent runs", r):
@@ -442,7 +442,8 @@ def check_answers(tap, pluck, scratch):
 def check_start(tap, pluck, scratch):
     for mode in ("silent", "panic", "reboot", "garbage", "endless", "hangup"):
         path = scratch.join(mode + ".img")
-        write_disk(path, mode.encode())
+        write_disk(path)
+        pluck.env["PLUCK_LIBDIR"] = build_vm(scratch, mode)
         r = pluck.run("list", "--disk", "sda=" + path, "--timeout", "10", "sda/raw", timeout=60)
         why = check(tap, mode, r, (5, 6, 8))
         tap.ok(not why, "start: %s" % mode, *why, r)
@@ -453,7 +454,6 @@ def check_start(tap, pluck, scratch):
 
 
 with Tap() as main_tap, Scratch() as main_scratch:
-    lib_dir = build_vm(main_scratch)
-    with Pluck(main_scratch, env={"PLUCK_LIBDIR": lib_dir}) as main_pluck:
+    with Pluck(main_scratch, env={"PLUCK_LIBDIR": build_vm(main_scratch, "good")}) as main_pluck:
         check_answers(main_tap, main_pluck, main_scratch)
         check_start(main_tap, main_pluck, main_scratch)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * An agent that lies as its disk tells it to: /init of an initramfs of its own, for tests/functional/hostile.t.
+ * An agent that lies as its disk tells it to: /init of an initramfs of its own, for tests/functional/hostile.t. What it does
+ * before it has the disk, which comes only when it says that it is there, is compiled in: MODE is good, or what is wrong from
+ * the start (see begin()).
  *
  * The disk begins with text of at most HEAD_MAX bytes, ended by an empty line:
- *	EVIL MODE
+ *	EVIL
  *	KEY <tab> OFFSET <tab> LENGTH <tab> ACT
- * MODE: good, or what is wrong from the start (see begin()). A request that has KEY in it is answered with these bytes of the disk;
+ * A request that has KEY in it is answered with these bytes of the disk;
  * ACT is what follows: close, hang, reboot, panic; or comes
  * first: ports.
  */
@@ -36,7 +38,7 @@ static struct {
 	long long off, len;
 } answers[KEYS_MAX];
 static size_t nr_answers;
-static char mode[64];
+static const char mode[] = MODE;
 static int disk = -1;
 
 static void hang(void)
@@ -63,7 +65,7 @@ static bool read_head(void)
 	static char head[HEAD_MAX + 1];
 	char *line, *save = NULL;
 
-	if (pread(disk, head, HEAD_MAX, 0) <= 0 || sscanf(head, "EVIL %63s", mode) != 1)
+	if (pread(disk, head, HEAD_MAX, 0) <= 0 || strncmp(head, "EVIL\n", 5) != 0)
 		return false;
 	*strstr(head, "\n\n") = 0;
 	for (line = strtok_r(head, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
@@ -73,7 +75,7 @@ static bool read_head(void)
 	return true;
 }
 
-/* Disks come a moment after the start. */
+/* It comes a moment after we said that we are there. */
 static void find_disk(void)
 {
 	for (;;) {
@@ -213,10 +215,10 @@ int main(void)
 	int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0), conn;
 
 	(void)mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
-	find_disk();
 	if (bind(fd, (const struct sockaddr *)&any, sizeof(any)) < 0 || listen(fd, 64) < 0)
 		return 1;
 	begin();
+	find_disk();
 	while ((conn = accept(fd, NULL, NULL)) >= 0) {
 		pthread_t t;
 
