@@ -109,8 +109,8 @@ ok 'else it says where it looked' fails_with 'neither beside the program nor in'
 ok 'or takes them from PLUCK_LIBDIR' lists env PLUCK_LIBDIR="$tmp/images" "$tmp/p"
 ok 'which has to have them' fails_with "has no readable vmlinux" env PLUCK_LIBDIR="$tmp" "$tmp/p" list --disk "$tmp/a.img" a.img/raw
 
-helped() { make -s -C "$top" help | grep -q "^$1:"; }
+make -s -C "$top" help >"$tmp/help"
 for target in all check check-long demo lint bench fuzz install clean help; do
-	ok "make help tells of $target" helped "$target"
+	ok "make help tells of $target" grep "^$target:" "$tmp/help"
 done
 done_testing
