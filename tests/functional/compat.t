@@ -14,7 +14,9 @@ import zipfile
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import golden as G
+import images
 import pxar_store as P
+from images import MIB
 from program import LIMITED, Pluck, Scratch, binary
 from tap import Tap, test_data
 
@@ -287,6 +289,51 @@ def check_own(tap, pluck, made):
     tap.ok(r.code == 0 and not r.out and not r.err, "own store: of an empty directory no table", r, r.out)
 
 
+def make_disk(scratch):
+    """A store with a disk of one partition. Return: the store, the snapshot."""
+    top, part, disk, store = scratch.new_dir("tree"), scratch.join("part"), scratch.join("disk.img"), scratch.join("disks")
+    images.put(top, "docs/a.txt", b"contents of a")
+    os.link(os.path.join(top, "docs/a.txt"), os.path.join(top, "docs/b.txt"))
+    os.symlink("docs", os.path.join(top, "to-dir"))
+    os.symlink("docs/a.txt", os.path.join(top, "to-file"))
+    os.symlink("nowhere", os.path.join(top, "dangling"))
+    images.settle_times(top)
+    images.make_ext4(part, 16 * MIB, top, "p1")
+    images.make_disk(disk, [(part, 16 * MIB, "linux", "root")])
+    for args in (("datastore", "create", store),
+                 ("backup", "--repository", store, "--backup-id", "100", "--backup-time", "1700000000", "drive-scsi0.img:" + disk)):
+        subprocess.run([binary(), *args], check=True, stdout=subprocess.DEVNULL)
+    return store, "vm/100/2023-11-14T22:13:20Z"
+
+
+def check_own_disk(tap, pluck, store, snapshot):
+    env, root = dict(pluck.env, PBS_REPOSITORY=store), "drive-scsi0.img.fidx/part/1"
+
+    def run(*args):
+        return pluck.run(*args, env=env)
+
+    def ask(path):
+        return as_json(run("list", snapshot, path, "--output-format", "json").out)
+
+    seen = {e["text"]: e for e in ask("/" + root)}
+    tap.equal({n: e["type"] for n, e in seen.items()}, {"docs": "d", "lost+found": "d", "to-dir": "d", "to-file": "f"},
+              "own disk: links appear as what they lead to, or not at all")
+    tap.equal(seen["to-file"], {"filepath": base64.b64encode((root + "/to-file").encode()).decode(), "leaf": True, "mtime": seen["to-file"]["mtime"],
+                                "size": 13, "text": "to-file", "type": "f"}, "own disk: with the fields that callers know")
+    tap.equal((ask(root + "/none") or {}).get("code"), 400, "own disk: what is not there is told in JSON")
+    r = run("list", snapshot, root + "/none")
+    tap.ok(r.code == 255 and r.err.startswith(b"Error: ") and not r.out, "own disk: and in text with 255", r)
+    r = run("extract", snapshot, root + "/docs/b.txt", "-")
+    tap.ok(r.code == 0 and r.out == b"contents of a" and not r.err, "own disk: a file comes as it is", r)
+    r = run("extract", snapshot, root + "/docs", "-")
+    with zipfile.ZipFile(io.BytesIO(r.out)) as z:
+        tap.ok(r.code == 0 and z.testzip() is None and {n: z.read(n) for n in z.namelist() if not n.endswith("/")} ==
+               {"docs/a.txt": b"contents of a", "docs/b.txt": b"contents of a"}, "own disk: a directory comes as zip, every name whole", r)
+    ids = as_json(run("status", "--output-format", "json").out)["Qemu"]["ids"]
+    tap.equal(list(ids), ["qemu_%s/%s" % (store, snapshot)], "own disk: status")
+    tap.ok(run("stop", list(ids)[0]).code == 0 and run("status").out == b"Qemu: no mappings\n", "own disk: stop, by the name that status gives")
+
+
 def check_official(tap, scratch, golden):
     os.mkdir(scratch.join("expect"))
     for store in ("plain", "encrypted"):
@@ -309,6 +356,8 @@ with Tap() as tap, Scratch() as scratch:
     os.symlink(os.path.realpath(binary()), scratch.join(NAME))
     with Pluck(scratch, "run-own", prefix=LIMITED, program=scratch.join(NAME)) as pluck:
         check_own(tap, pluck, P.SampleStore(scratch))
+    with Pluck(scratch, "run-disk", program=scratch.join(NAME)) as pluck:
+        check_own_disk(tap, pluck, *make_disk(scratch))
     if golden is None:
         tap.skip("answers of the official program", "no golden data ($PLUCK_GOLDEN)")
     else:
