@@ -12,6 +12,7 @@
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/pxar/encode.h"
+#include "common/spool.h"
 
 #define OPEN_MEMBERS_MAX ((uint64_t)8 << 20)	/* of all open directories */
 #define LINKS_MAX ((size_t)8 << 20)
@@ -59,8 +60,7 @@ struct tree {
 	struct access_member *data;	/* the file whose data goes out; NULL */
 	uint64_t data_off;
 	struct pxar_error data_error;
-	struct tree_made *made;		/* positions ascend */
-	size_t nr_made, room_made;
+	struct spool made;		/* of struct tree_made; positions ascend */
 	void *adopted;			/* of tsearch() */
 	tree_note_fn *note;
 	void *note_arg;
@@ -175,19 +175,13 @@ static int pop_dir(struct tree *t)
 
 static int made_add(struct tree *t, uint64_t from, uint64_t to, struct err *err)
 {
-	if (t->nr_made == LINKS_MAX)
-		return 0;	/* links to what comes now will be files */
-	if (t->nr_made == t->room_made) {
-		size_t room = t->room_made ? 2 * t->room_made : 256;
-		struct tree_made *v = reallocarray(t->made, room, sizeof(*v));
+	const struct tree_made made = { from, to };
+	int r;
 
-		if (!v)
-			return no_memory(err);
-		t->made = v;
-		t->room_made = room;
-	}
-	t->made[t->nr_made++] = (struct tree_made){ from, to };
-	return 0;
+	if (t->made.len / sizeof(made) >= LINKS_MAX)
+		return 0;	/* links to what comes now will be files */
+	r = spool_add(&t->made, &made, sizeof(made));
+	return r < 0 ? err_set(err, r, "table of hard links") : 0;
 }
 
 static int by_from(const void *x, const void *y)
@@ -233,14 +227,14 @@ static const char *below(const struct tree *t, const char *target)
 static bool link_to(struct tree *t, const struct pxar_entry *e, struct pxar_entry *ret)
 {
 	const struct tree_made key = { .from = e->link_pos };
-	const struct tree_made *made = t->nr_made ? bsearch(&key, t->made, t->nr_made, sizeof(key), by_from) : NULL;
 	struct tree_adopted **adopted;
+	struct tree_made made;
 
 	*ret = *e;
-	if (made && below(t, e->target)) {
+	if (below(t, e->target) && spool_find(&t->made, e->link_pos, &made, sizeof(made)) > 0) {
 		ret->target = below(t, e->target);
 		ret->target_len = strlen(ret->target);
-		ret->link_pos = made->to;
+		ret->link_pos = made.to;
 		return true;
 	}
 	adopted = tfind(&key, &t->adopted, by_from);
@@ -450,7 +444,7 @@ void tree_free(struct tree *t)
 		access_dir_close(&t->level[i].dir);
 	tdestroy(t->adopted, free);
 	free(t->level);
-	free(t->made);
+	spool_free(&t->made);
 	free(t->prefix);
 	pxar_enc_free(t->enc);
 	access_member_free(t->m);

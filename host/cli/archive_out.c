@@ -13,6 +13,7 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/log.h"
+#include "common/spool.h"
 #include "host/cli/archive.h"
 #include "host/restore/restore.h"
 
@@ -137,6 +138,7 @@ static int restore(struct out *o, const char *stored, struct err *err)
 	if (r == 0 && !stream)
 		r = open_dir(o, err);
 	o->stop = cli_signals_defer(-1);
+	spool_prepare();
 	if (r == 0)
 		r = target_confine(o->target, err);
 	if (r < 0)

@@ -10,6 +10,7 @@
 
 #include "common/cleanup.h"
 #include "common/jsonw.h"
+#include "common/spool.h"
 #include "host/cli/archive.h"
 #include "host/cli/cli.h"
 #include "host/cli/entry_out.h"
@@ -140,6 +141,7 @@ static int extract(struct pxar *p, struct err *err)
 	dir = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return err_set(err, -errno, "open the target directory");
+	spool_prepare();
 	r = confine_command(dir, err);
 	if (r == 0)
 		r = open_archive(p, &f, err);

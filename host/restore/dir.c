@@ -137,8 +137,11 @@ static int end_file(struct restore_target *base, struct unpack *u, const struct 
 		file_end(&t->file);
 		return not_made(t, u, e, r, "file not named", err);
 	}
-	if (unpack_has_links(u, e) && links_made_add(&u->links, e->pos, t->file.fd) == -ENOMEM)
-		return err_set(err, -ENOMEM, "table of hard links");
+	r = unpack_has_links(u, e) ? links_made_add(&u->links, e->pos, t->file.fd) : 0;
+	if (r < 0) {
+		file_end(&t->file);
+		return err_set(err, r, "table of hard links");
+	}
 	meta_flags(t->file.fd, e, &u->rep);
 	file_end(&t->file);
 	return UNPACK_MADE;

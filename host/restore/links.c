@@ -10,21 +10,25 @@
 #include "common/cleanup.h"
 #include "common/path.h"
 
+struct made_file {
+	uint64_t pos;
+	union {
+		struct {
+			dev_t dev;
+			ino_t ino;
+		};
+		struct {
+			uint32_t mode, uid, gid, mtime_ns;
+			int64_t mtime_s;
+		} meta;	/* of links_made_note() */
+	};
+};
+
 static int add(struct links_made *l, const struct made_file *m)
 {
-	if (l->nr >= LINKS_MAX)
-		return -E2BIG;
-	if (l->nr == l->room) {
-		const size_t room = l->room ? l->room * 2 : 256;
-		struct made_file *v = reallocarray(l->v, room, sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		l->v = v;
-		l->room = room;
-	}
-	l->v[l->nr++] = *m;
-	return 0;
+	if (l->files.len / sizeof(*m) >= LINKS_MAX)
+		return 0;
+	return spool_add(&l->files, m, sizeof(*m));
 }
 
 int links_made_add(struct links_made *l, uint64_t pos, int fd)
@@ -42,42 +46,33 @@ int links_made_note(struct links_made *l, const struct pxar_entry *e)
 								    e->mtime_s } });
 }
 
-static const struct made_file *find(const struct links_made *l, uint64_t pos)
+/* Return: 1; 0 if it was not made; negative errno. */
+static int find(const struct links_made *l, uint64_t pos, struct made_file *ret)
 {
-	size_t lo = 0, hi = l->nr;
-
-	while (lo < hi) {
-		const size_t mid = lo + (hi - lo) / 2;
-
-		if (l->v[mid].pos < pos)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < l->nr && l->v[lo].pos == pos ? &l->v[lo] : NULL;
+	return spool_find(&l->files, pos, ret, sizeof(*ret));
 }
 
 bool links_made_noted(const struct links_made *l, struct pxar_entry *link)
 {
-	const struct made_file *m = find(l, link->link_pos);
+	struct made_file m;
 
-	if (!m)
+	if (find(l, link->link_pos, &m) <= 0)
 		return false;
-	link->mode = m->meta.mode;
-	link->uid = m->meta.uid;
-	link->gid = m->meta.gid;
-	link->mtime_s = m->meta.mtime_s;
-	link->mtime_ns = m->meta.mtime_ns;
+	link->mode = m.meta.mode;
+	link->uid = m.meta.uid;
+	link->gid = m.meta.gid;
+	link->mtime_s = m.meta.mtime_s;
+	link->mtime_ns = m.meta.mtime_ns;
 	return true;
 }
 
 bool links_made_same(const struct links_made *l, int dirfd, const char *name, const struct pxar_entry *e)
 {
-	const struct made_file *m = find(l, e->link_pos);
+	struct made_file m;
 	struct stat st;
 
-	return m && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == m->dev && st.st_ino == m->ino &&
-	       S_ISREG(st.st_mode);
+	return find(l, e->link_pos, &m) > 0 && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == m.dev &&
+	       st.st_ino == m.ino && S_ISREG(st.st_mode);
 }
 
 int links_made_open(const struct links_made *l, int dirfd, const struct pxar_entry *e, const char **ret_name)
@@ -85,9 +80,12 @@ int links_made_open(const struct links_made *l, int dirfd, const struct pxar_ent
 	CLEANUP_CLOSE int fd = -1;
 	const char *p = e->target, *slash;
 	char name[PATH_NAME_MAX + 1];
+	struct made_file m;
+	int r;
 
-	if (!find(l, e->link_pos))
-		return -ENOENT;
+	r = find(l, e->link_pos, &m);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
 	fd = openat(dirfd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	while (fd >= 0 && (slash = strchr(p, '/'))) {
 		const size_t len = (size_t)(slash - p);
@@ -114,5 +112,5 @@ int links_made_open(const struct links_made *l, int dirfd, const struct pxar_ent
 
 void links_made_free(struct links_made *l)
 {
-	free(l->v);
+	spool_free(&l->files);
 }

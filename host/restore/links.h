@@ -4,37 +4,22 @@
 
 /*
  * The files that this extraction made, by their position in the stream: only these can be targets of hard links. A
- * table of 32 bytes a file, LINKS_MAX files; of a stream with LINK items only files that have one are in it.
+ * table of 32 bytes a file, LINKS_MAX files, most of it in the temporary file; of a stream with LINK items only files that have one are in it.
  */
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "common/pxar/entry.h"
+#include "common/spool.h"
 
 #define LINKS_MAX ((size_t)8 << 20)
 
-struct made_file {
-	uint64_t pos;
-	union {
-		struct {
-			dev_t dev;
-			ino_t ino;
-		};
-		struct {
-			uint32_t mode, uid, gid, mtime_ns;
-			int64_t mtime_s;
-		} meta;	/* of links_made_note() */
-	};
-};
-
 struct links_made {
-	struct made_file *v;
-	size_t nr, room;
+	struct spool files;
 };
 
-/** links_made_add() - positions ascend. Return: 0; -ENOMEM; -E2BIG when the table is full. */
+/** links_made_add() - positions ascend. Return: 0, also when the table is full and it was not added; as spool_add(). */
 int links_made_add(struct links_made *l, uint64_t pos, int fd);
 
 /** links_made_note() - the same without the file: for links within a tar. Return: as links_made_add(). */

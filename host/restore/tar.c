@@ -193,9 +193,9 @@ static int end_member(struct to_tar *t, const struct pxar_entry *e, struct err *
 
 static int end_file(struct restore_target *base, struct unpack *u, const struct pxar_entry *e, struct err *err)
 {
-	if (unpack_has_links(u, e) && links_made_note(&u->links, e) == -ENOMEM)
-		return err_set(err, -ENOMEM, "table of hard links");
-	return end_member(self(base), e, err);
+	const int r = unpack_has_links(u, e) ? links_made_note(&u->links, e) : 0;
+
+	return r < 0 ? err_set(err, r, "table of hard links") : end_member(self(base), e, err);
 }
 
 static int bad_file(struct restore_target *base, struct unpack *u, const struct pxar_entry *e, int code,

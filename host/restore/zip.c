@@ -110,9 +110,10 @@ static int end_file(struct restore_target *base, struct unpack *u, const struct 
 	struct to_zip *t = self(base);
 	int r = zip_writer_upto(t->w, e->size, err);
 
-	if (r == 0 && unpack_has_links(u, e) && links_made_note(&u->links, e) == -ENOMEM)
-		r = err_set(err, -ENOMEM, "table of hard links");
-	return r < 0 ? r : zip_writer_end(t->w, err);
+	if (r < 0)
+		return r;
+	r = unpack_has_links(u, e) ? links_made_note(&u->links, e) : 0;
+	return r < 0 ? err_set(err, r, "table of hard links") : zip_writer_end(t->w, err);
 }
 
 static int bad_file(struct restore_target *base, struct unpack *u, const struct pxar_entry *e, int code,

@@ -12,6 +12,7 @@
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "common/spool.h"
 #include "common/utf8.h"
 
 #define SIG_LOCAL 0x04034b50u
@@ -33,7 +34,6 @@
 #define EXTRA_OWNER_SIZE 15
 #define DOS_DIR 0x10
 #define BLOCK ((size_t)64 << 10)
-#define CENTRAL_MAX ((size_t)2 << 30)
 
 /* The member that is being written: what the directory at the end says of it. */
 struct member {
@@ -48,7 +48,8 @@ struct zip_writer {
 	int fd;			/* borrowed */
 	bool broken;		/* it must not get an end */
 	struct buf out;		/* heads on their way */
-	struct buf central;
+	struct buf entry;	/* the last one of the directory */
+	struct spool central;
 	struct member m;
 	uint64_t off, nr;	/* bytes written, members */
 	z_stream z;
@@ -63,7 +64,8 @@ void zip_writer_free(struct zip_writer *z)
 	if (z->z_ready)
 		(void)deflateEnd(&z->z);
 	buf_free(&z->out);
-	buf_free(&z->central);
+	buf_free(&z->entry);
+	spool_free(&z->central);
 	buf_free(&z->m.name);
 	free(z);
 }
@@ -78,7 +80,6 @@ int zip_writer_new(int fd, struct zip_writer **ret, struct err *err)
 	}
 	z->fd = fd;
 	z->z_ready = true;
-	z->central.limit = CENTRAL_MAX;
 	*ret = z;
 	return 0;
 }
@@ -263,6 +264,21 @@ int zip_writer_begin(struct zip_writer *z, const struct zip_member *what, struct
 	return flush(z, err);
 }
 
+static int add_central(struct zip_writer *z, struct err *err)
+{
+	int r;
+
+	buf_reset(&z->entry);
+	put_central(&z->entry, &z->m);
+	r = buf_ok(&z->entry);
+	if (r == 0)
+		r = spool_add(&z->central, z->entry.data, z->entry.len);
+	z->nr++;
+	if (r < 0)
+		z->broken = true;
+	return r < 0 ? err_set(err, r, "directory of the zip") : 0;
+}
+
 int zip_writer_end(struct zip_writer *z, struct err *err)
 {
 	struct member *m = &z->m;
@@ -275,10 +291,8 @@ int zip_writer_end(struct zip_writer *z, struct err *err)
 		buf_u64le(&z->out, m->packed);
 		buf_u64le(&z->out, m->size);
 	}
-	put_central(&z->central, m);
-	z->nr++;
-	if (r == 0 && buf_ok(&z->central) < 0)
-		r = err_set(err, buf_ok(&z->central), "directory of the zip");
+	if (r == 0)
+		r = add_central(z, err);
 	return r < 0 ? r : flush(z, err);
 }
 
@@ -315,6 +329,22 @@ static void put_end64(struct buf *b, uint64_t nr, uint64_t off, uint64_t len)
 	buf_u32le(b, 1);
 }
 
+static int write_central(struct zip_writer *z, struct err *err)
+{
+	int r = 0;
+
+	for (uint64_t at = 0; r == 0 && at < z->central.len; at += BLOCK) {
+		const uint64_t left = z->central.len - at;
+		const size_t n = left < BLOCK ? (size_t)left : BLOCK;
+
+		r = spool_read(&z->central, at, z->block, n);
+		if (r < 0)
+			z->broken = true;
+		r = r < 0 ? err_set(err, r, "directory of the zip") : write_out(z, z->block, n, err);
+	}
+	return r;
+}
+
 int zip_writer_finish(struct zip_writer *z, struct err *err)
 {
 	const uint64_t off = z->off, len = z->central.len;
@@ -323,7 +353,7 @@ int zip_writer_finish(struct zip_writer *z, struct err *err)
 
 	if (z->broken)
 		return err_text(err, -EIO, "the zip is not complete");
-	r = len ? write_out(z, z->central.data, len, err) : 0;
+	r = write_central(z, err);
 	if (r < 0)
 		return r;
 	if (big)

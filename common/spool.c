@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+#define BLOCK ((size_t)256 << 10)
+
+struct spool_block {
+	uint8_t *data;		/* NULL: in the file */
+	uint64_t at;		/* block of the file */
+};
+
+static int file = -1;
+static atomic_uint_fast64_t file_blocks;
+
+void spool_prepare(void)
+{
+	const char *dir = getenv("TMPDIR");
+	char name[4096];
+
+	if (file >= 0)
+		return;
+	dir = dir && *dir ? dir : "/var/tmp";
+	file = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	if (file < 0 && snprintf(name, sizeof(name), "%s/pluck-XXXXXX", dir) < (int)sizeof(name)) {
+		file = mkostemp(name, O_CLOEXEC);
+		if (file >= 0)
+			(void)unlink(name);
+	}
+	if (file < 0)
+		log_debug("no temporary file in '%s', large tables stay in memory: %s", dir, strerror(errno));
+}
+
+static int write_block(uint64_t at, const uint8_t *p)
+{
+	for (size_t done = 0; done < BLOCK;) {
+		const ssize_t n = pwrite(file, p + done, BLOCK - done, (off_t)(at * BLOCK + done));
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
+static int read_file(uint64_t off, uint8_t *p, size_t n)
+{
+	while (n) {
+		const ssize_t got = pread(file, p, n, (off_t)off);
+
+		if (got == 0 || (got < 0 && errno != EINTR))
+			return got ? -errno : -EIO;
+		if (got < 0)
+			continue;
+		p += got;
+		off += (uint64_t)got;
+		n -= (size_t)got;
+	}
+	return 0;
+}
+
+/* The last block is full: another one, with its memory if that is enough. */
+static int next_block(struct spool *s)
+{
+	struct spool_block *last = s->nr_blocks ? &s->block[s->nr_blocks - 1] : NULL;
+	struct spool_block next = { 0 };
+
+	if (s->nr_blocks == s->room) {
+		const size_t room = s->room ? 2 * s->room : 4;
+		struct spool_block *v = reallocarray(s->block, room, sizeof(*v));
+
+		if (!v)
+			return -ENOMEM;
+		s->block = v;
+		s->room = room;
+		last = s->nr_blocks ? &v[s->nr_blocks - 1] : NULL;
+	}
+	if (last && file >= 0 && s->nr_blocks >= SPOOL_MEMORY / BLOCK) {
+		int r;
+
+		last->at = atomic_fetch_add(&file_blocks, 1);
+		r = write_block(last->at, last->data);
+		if (r < 0)
+			return r;
+		next.data = last->data;
+		last->data = NULL;
+	} else {
+		next.data = malloc(BLOCK);
+		if (!next.data)
+			return -ENOMEM;
+	}
+	s->block[s->nr_blocks++] = next;
+	return 0;
+}
+
+int spool_add(struct spool *s, const void *p, size_t n)
+{
+	const uint8_t *from = p;
+
+	while (n) {
+		const size_t at = (size_t)(s->len % BLOCK);
+		size_t part = BLOCK - at;
+		int r;
+
+		if (s->len == (uint64_t)s->nr_blocks * BLOCK && (r = next_block(s)) < 0)
+			return r;
+		if (part > n)
+			part = n;
+		memcpy(s->block[s->nr_blocks - 1].data + at, from, part);
+		s->len += part;
+		from += part;
+		n -= part;
+	}
+	return 0;
+}
+
+int spool_read(const struct spool *s, uint64_t off, void *p, size_t n)
+{
+	uint8_t *to = p;
+	int r = 0;
+
+	if (off > s->len || n > s->len - off)
+		return -ERANGE;
+	while (n && r == 0) {
+		const struct spool_block *b = &s->block[off / BLOCK];
+		const size_t at = (size_t)(off % BLOCK), part = n < BLOCK - at ? n : BLOCK - at;
+
+		if (b->data)
+			memcpy(to, b->data + at, part);
+		else
+			r = read_file(b->at * BLOCK + at, to, part);
+		to += part;
+		off += part;
+		n -= part;
+	}
+	return r;
+}
+
+int spool_find(const struct spool *s, uint64_t key, void *record, size_t size)
+{
+	uint64_t lo = 0, hi = s->len / size, seen;
+	int r = 0;
+
+	while (lo < hi) {
+		const uint64_t mid = lo + (hi - lo) / 2;
+
+		r = spool_read(s, mid * size, &seen, sizeof(seen));
+		if (r < 0)
+			return r;
+		if (seen < key)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo >= s->len / size)
+		return 0;
+	r = spool_read(s, lo * size, record, size);
+	memcpy(&seen, record, sizeof(seen));
+	return r < 0 ? r : seen == key;
+}
+
+void spool_free(struct spool *s)
+{
+	for (size_t i = 0; i < s->nr_blocks; i++)
+		free(s->block[i].data);
+	free(s->block);
+	*s = (struct spool){ 0 };
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Spools below and above what they keep in memory, two at once, with a temporary file and without. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "common/spool.h"
+
+#define NR ((uint64_t)600000)	/* three times what stays in memory */
+
+struct record {
+	uint64_t key;
+	uint32_t a, b, c;
+};
+
+static struct record record_of(uint64_t i)
+{
+	return (struct record){ 3 * i + 1, (uint32_t)i, (uint32_t)(i * 7), 5 };
+}
+
+static void fill(struct spool *s, uint64_t from, uint64_t to)
+{
+	for (uint64_t i = from; i < to; i++) {
+		const struct record r = record_of(i);
+
+		assert_int_equal(spool_add(s, &r, sizeof(r)), 0);
+	}
+}
+
+static void check(const struct spool *s, uint64_t nr)
+{
+	struct record r, want;
+	char *all = malloc(nr * sizeof(r));
+
+	assert_non_null(all);
+	assert_int_equal(s->len, nr * sizeof(r));
+	assert_int_equal(spool_read(s, 0, all, nr * sizeof(r)), 0);
+	for (uint64_t i = 0; i < nr; i++) {
+		want = record_of(i);
+		memcpy(&r, all + i * sizeof(r), sizeof(r));
+		assert_true(r.key == want.key && r.a == want.a && r.b == want.b && r.c == want.c);
+	}
+	free(all);
+	for (uint64_t i = 0; i < nr; i += 4999) {
+		want = record_of(i);
+		assert_int_equal(spool_find(s, want.key, &r, sizeof(r)), 1);
+		assert_true(r.key == want.key && r.a == want.a);
+		assert_int_equal(spool_find(s, want.key + 1, &r, sizeof(r)), 0);
+	}
+	assert_int_equal(spool_find(s, 0, &r, sizeof(r)), 0);
+	assert_int_equal(spool_find(s, UINT64_MAX, &r, sizeof(r)), 0);
+	assert_int_equal(spool_read(s, nr * sizeof(r), &r, 0), 0);
+	assert_int_equal(spool_read(s, nr * sizeof(r) - 1, &r, 2), -ERANGE);
+	assert_int_equal(spool_read(s, UINT64_MAX, &r, 2), -ERANGE);
+}
+
+static size_t peak(void)
+{
+	struct rusage u;
+
+	assert_int_equal(getrusage(RUSAGE_SELF, &u), 0);
+	return (size_t)u.ru_maxrss << 10;
+}
+
+/* Runs first: later there is a file, for good. */
+static void test_without_file(void **state)
+{
+	struct spool s = { 0 };
+
+	(void)state;
+	assert_int_equal(setenv("TMPDIR", "/nonexistent", 1), 0);
+	spool_prepare();
+	fill(&s, 0, NR);
+	check(&s, NR);
+	spool_free(&s);
+	assert_int_equal(s.len, 0);
+	fill(&s, 0, 10);
+	check(&s, 10);
+	spool_free(&s);
+}
+
+static void test_two_with_file(void **state)
+{
+	struct spool a = { 0 }, b = { 0 };
+	size_t before;
+
+	(void)state;
+	assert_int_equal(setenv("TMPDIR", "/tmp", 1), 0);
+	spool_prepare();
+	spool_prepare();
+	before = peak();
+	for (uint64_t i = 0; i < 4 * NR; i += NR / 10) {
+		fill(&a, i, i + NR / 10);
+		if (i < NR)
+			fill(&b, i, i + NR / 10);
+	}
+	/* 48 and 12 MB, of which 8 MiB may be in memory */
+	assert_true(peak() - before < ((size_t)16 << 20));
+	check(&b, NR);
+	check(&a, 4 * NR);
+	spool_free(&a);
+	spool_free(&b);
+}
+
+/* The file cannot grow: the writer hears of it. */
+static void test_no_room(void **state)
+{
+	const struct rlimit small = { 1 << 20, 1 << 20 };
+	static const uint8_t block[1 << 20];
+	struct spool s = { 0 };
+	int r = 0;
+
+	(void)state;
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	for (int i = 0; i < 16 && r == 0; i++)
+		r = spool_add(&s, block, sizeof(block));
+	assert_int_equal(r, -EFBIG);
+	spool_free(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_without_file),
+		cmocka_unit_test(test_two_with_file),
+		cmocka_unit_test(test_no_room),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
