@@ -7,7 +7,8 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 
-#define EXT_OPTIONS { "noload,errors=continue", "errors=continue" }
+/* The zones that no block of a file may lie in matter to writing, and take a loop over all groups to set up. */
+#define EXT_OPTIONS { "noload,noblock_validity,errors=continue", "errors=continue" }
 #define REISERFS_HINT "it replays its journal even for reading: give the VM a writable slot for this disk"
 
 static const struct fstype table[] = {

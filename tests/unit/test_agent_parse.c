@@ -352,7 +352,7 @@ static void test_fstypes(void **state)
 {
 	(void)state;
 	assert_string_equal(fstype_find("ext3")->driver, "ext4");
-	assert_non_null(strstr(fstype_find("ext4")->options[0], "noload,errors=continue"));
+	assert_non_null(strstr(fstype_find("ext4")->options[0], "noload,noblock_validity,errors=continue"));
 	assert_string_equal(fstype_find("xfs")->options[0], "norecovery,nouuid");
 	assert_non_null(strstr(fstype_find("btrfs")->options[0], "subvolid=5"));
 	assert_string_equal(fstype_find_version("ufs", "2")->options[0], "ufstype=ufs2");
