@@ -103,13 +103,13 @@ static int open_plain(const char *file, struct source **ret, struct err *err)
 	return source_open_raw(fd, ret, err);
 }
 
-int archive_open_plain(const char *meta, const char *payload, struct archive_file *ret, struct err *err)
+int archive_open_plain(const struct archive_name *name, struct archive_file *ret, struct err *err)
 {
 	struct archive_file f = { 0 };
-	int r = open_plain(meta, &f.meta, err);
+	int r = open_plain(name->meta, &f.meta, err);
 
-	if (r == 0 && payload)
-		r = open_plain(payload, &f.payload, err);
+	if (r == 0 && name->payload)
+		r = open_plain(name->payload, &f.payload, err);
 	if (r == 0)
 		r = access_open(f.meta, f.payload, &f.a, err);
 	if (r < 0) {

@@ -36,8 +36,13 @@ void archive_close(struct archive_file *f);
 /** archive_data_chunks() - of a snapshot's archive: the chunks in which the contents of files lie; NULL without payload stream. */
 struct chunks *archive_data_chunks(const struct archive_file *f);
 
-/** archive_open_plain() - archives that are files. @payload: NULL if there is none. Return: 0; negative errno. */
-int archive_open_plain(const char *meta, const char *payload, struct archive_file *ret, struct err *err);
+/* An archive that is a file, or two; borrowed. */
+struct archive_name {
+	const char *meta, *payload;	/* payload: NULL if there is none */
+};
+
+/** archive_open_plain() - Return: 0; negative errno. */
+int archive_open_plain(const struct archive_name *name, struct archive_file *ret, struct err *err);
 
 /** archive_list_file() - archive_list() of an archive that is open, without a catalog. */
 int archive_list_file(const struct archive_file *f, const char *inner, size_t len, bool recursive, client_entry_fn *fn,
@@ -59,6 +64,9 @@ char archive_type(const struct pxar_entry *e);
 /** archive_stat() - all metadata of one path as an object, as client_stat() (caller decrefs). Return: 0; negative errno. */
 int archive_stat(struct snapshot *sn, const char *stored, const char *inner, size_t inner_len, json_t **ret,
 		 struct err *err);
+
+/** archive_stat_file() - the same of an archive that is open. */
+int archive_stat_file(const struct archive_file *f, const char *inner, size_t inner_len, json_t **ret, struct err *err);
 
 struct jsonw;
 /** archive_write_stat() - all metadata of an entry that is no hard link, as fields of an object. */

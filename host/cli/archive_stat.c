@@ -135,19 +135,26 @@ static int stat_of(struct access *a, const char *inner, size_t len, struct buf *
 	return 0;
 }
 
+int archive_stat_file(const struct archive_file *f, const char *inner, size_t inner_len, json_t **ret, struct err *err)
+{
+	CLEANUP_BUF struct buf out = BUF_INIT;
+	int r = stat_of(f->a, inner, inner_len, &out, err);
+
+	if (r < 0)
+		return r;
+	*ret = buf_cstr(&out) ? json_loads(buf_cstr(&out), 0, NULL) : NULL;
+	return *ret ? 0 : err_set(err, -ENOMEM, "stat");
+}
+
 int archive_stat(struct snapshot *sn, const char *stored, const char *inner, size_t inner_len, json_t **ret,
 		 struct err *err)
 {
-	CLEANUP_BUF struct buf out = BUF_INIT;
 	struct archive_file f;
 	int r = archive_open(sn, stored, &f, err);
 
 	if (r < 0)
 		return r;
-	r = stat_of(f.a, inner, inner_len, &out, err);
+	r = archive_stat_file(&f, inner, inner_len, ret, err);
 	archive_close(&f);
-	if (r < 0)
-		return err_ctx(err, r, "archive '%s'", stored);
-	*ret = buf_cstr(&out) ? json_loads(buf_cstr(&out), 0, NULL) : NULL;
-	return *ret ? 0 : err_set(err, -ENOMEM, "stat");
+	return r < 0 ? err_ctx(err, r, "archive '%s'", stored) : 0;
 }

@@ -1,49 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* pxar: archives that are plain files. */
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/jsonw.h"
-#include "common/spool.h"
-#include "host/cli/archive.h"
-#include "host/cli/cli.h"
 #include "host/cli/entry_out.h"
+#include "host/cli/extract.h"
 #include "host/confine/confine.h"
-#include "host/restore/restore.h"
 
 #define META_SUFFIX ".mpxar"
 
+/* The positional arguments. */
+enum { ACTION, ARCHIVE, TARGET, PATTERNS };
+
 struct pxar {
-	const struct args *args;
-	struct archive_stream *stream;
 	struct cli_notes notes;
 	uint64_t damaged, errors;
 	enum cli_format format;
 	struct buf out;
-	const volatile sig_atomic_t *stop;
 };
 
-/* Of "x.mpxar" the payload stream is "x.ppxar" if nothing else is said. */
-static int open_archive(const struct pxar *p, struct archive_file *ret, struct err *err)
+/* Of "x.mpxar" the payload stream is "x.ppxar" if nothing else is said. @ret_beside: memory behind it. */
+static int find_archive(const struct args *a, struct archive_name *ret, char **ret_beside, struct err *err)
 {
-	const char *meta = p->args->pos[1], *payload = args_text(p->args, "payload-input");
+	const char *meta = a->pos[ARCHIVE];
 	const size_t len = strlen(meta), suffix = strlen(META_SUFFIX);
-	CLEANUP_FREE char *beside = NULL;
 
-	if (!payload && len > suffix && !strcmp(meta + len - suffix, META_SUFFIX)) {
-		beside = strdup(meta);
-		if (!beside)
-			return err_set(err, -ENOMEM, "archive");
-		beside[len - suffix + 1] = 'p';
-		payload = access(beside, F_OK) == 0 ? beside : NULL;
-	}
-	return archive_open_plain(meta, payload, ret, err);
+	*ret_beside = NULL;
+	*ret = (struct archive_name){ meta, args_text(a, "payload-input") };
+	if (ret->payload || len <= suffix || strcmp(meta + len - suffix, META_SUFFIX) != 0)
+		return 0;
+	*ret_beside = strdup(meta);
+	if (!*ret_beside)
+		return err_set(err, -ENOMEM, "archive");
+	(*ret_beside)[len - suffix + 1] = 'p';
+	if (access(*ret_beside, F_OK) == 0)
+		ret->payload = *ret_beside;
+	return 0;
 }
 
 /* Text: a path a line. */
@@ -67,14 +63,20 @@ static int on_entry(void *arg, const struct client_entry *e)
 	return cli_out_buf(&p->out);
 }
 
-static int list(struct pxar *p, struct err *err)
+static int list_entries(struct pxar *p, const struct args *a, struct err *err)
 {
-	const char *inner = p->args->nr_pos > 2 ? p->args->pos[2] : "";
+	const char *inner = a->nr_pos > TARGET ? a->pos[TARGET] : "";
+	CLEANUP_FREE char *beside = NULL;
+	struct archive_name name;
 	struct archive_file f;
-	int r = confine_command(-1, err);
+	int r = cli_format(a, &p->format, err);
 
 	if (r == 0)
-		r = open_archive(p, &f, err);
+		r = confine_command(-1, err);
+	if (r == 0)
+		r = find_archive(a, &name, &beside, err);
+	if (r == 0)
+		r = archive_open_plain(&name, &f, err);
 	if (r < 0)
 		return r;
 	r = archive_list_file(&f, inner, strlen(inner), true, on_entry, p, err);
@@ -82,117 +84,89 @@ static int list(struct pxar *p, struct err *err)
 	return r;
 }
 
-static ssize_t read_stream(void *arg, void *buf, size_t n, struct err *err)
+static int list(const struct args *a)
 {
-	struct pxar *p = arg;
-
-	return archive_stream_read(p->stream, buf, n, err);
-}
-
-static void on_note(void *arg, const char *path, size_t path_len, int code, const char *what)
-{
-	struct pxar *p = arg;
-
-	if (p->stop && *p->stop)
-		return;
-	cli_note(&p->notes, path, path_len, "%s%s%s", what, code ? ": " : "", code ? strerror(abs(code)) : "");
-}
-
-static void on_damage(void *arg, const char *path, size_t path_len, int code, const char *what)
-{
-	struct pxar *p = arg;
-
-	(void)code;
-	p->damaged++;
-	cli_note(&p->notes, path, path_len, "%s", what);
-}
-
-static int restore(struct pxar *p, int dir, struct err *err)
-{
-	const struct restore_sink sink = { .note = on_note, .arg = p };
-	struct restore_options o = { .devices = args_flag(p->args, "devices"),
-				     .skip_root = archive_stream_is_container(p->stream),
-				     .container = archive_stream_is_container(p->stream),
-				     .abort = p->stop };
-	struct restore_report rep = { 0 };
-	struct restore_target *to = NULL;
-	int r;
-
-	r = restore_dir_new(dir, &to, err);
-	if (r == 0)
-		r = restore_stream(to, &o, PXAR_DEC_EXT, read_stream, p, &sink, &rep, err);
-	restore_free(to);
-	p->errors += rep.left_out + rep.incomplete + rep.meta_failed;
-	if (r == 0)
-		(void)fprintf(stderr, "%" PRIu64 " files, %" PRIu64 " directories, %" PRIu64 " others, %" PRIu64 " bytes\n",
-			      rep.files, rep.dirs, rep.others, rep.bytes);
-	return r;
-}
-
-static int extract(struct pxar *p, struct err *err)
-{
-	const char *where = p->args->nr_pos > 2 ? p->args->pos[2] : ".", *inner = args_text(p->args, "path");
-	CLEANUP_CLOSE int dir = -1;
-	struct archive_file f;
-	int r;
-
-	if (mkdir(where, 0700) < 0 && errno != EEXIST)
-		return err_set(err, -errno, "create the target directory");
-	dir = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return err_set(err, -errno, "open the target directory");
-	spool_prepare();
-	r = confine_command(dir, err);
-	if (r == 0)
-		r = open_archive(p, &f, err);
-	if (r < 0)
-		return r;
-	inner = inner ? inner : "";
-	p->stop = cli_signals_defer(-1);
-	r = archive_stream_of(&f, inner, strlen(inner), ARCHIVE_RESTORE, on_damage, p, &p->stream, err);
-	if (r == 0)
-		r = restore(p, dir, err);
-	archive_stream_close(p->stream);
-	return r;
-}
-
-static int run_pxar(const struct args *a)
-{
-	const bool want_list = !strcmp(a->pos[0], "list");
-	struct pxar p = { .args = a };
+	struct pxar p = { 0 };
 	struct err err = ERR_INIT;
 	int r, cut;
 
-	if (!want_list && strcmp(a->pos[0], "extract"))
-		return cli_usage(a->cmd, "first argument is list or extract");
-	r = cli_format(a, &p.format, &err);
-	if (r == 0)
-		r = want_list ? list(&p, &err) : extract(&p, &err);
-	cut = cli_cut_short(p.stop, r);
-	if (cut < 0)
-		cli_notes_end(&p.notes);
+	if (a->nr_pos > PATTERNS)
+		return cli_usage(a->cmd, "too many arguments");
+	r = list_entries(&p, a, &err);
+	cut = cli_cut_short(NULL, r);
 	buf_free(&p.out);
 	if (cut >= 0)
 		return cut;
+	cli_notes_end(&p.notes);
 	if (r < 0)
 		return cli_fail(&err, r);
 	return p.damaged ? EXIT_DAMAGED : p.errors ? EXIT_PARTIAL : EXIT_OK;
 }
 
+/* As pxar has it, a pattern that does not begin with a slash is for any depth, also if it has one further behind. */
+static int add_pattern(struct extract *x, const char *pattern, struct err *err)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	const char *slash = strchr(pattern, '/');
+	int r;
+
+	if (slash && slash != pattern && slash[1])
+		buf_str(&b, "**/");
+	buf_str(&b, pattern);
+	r = buf_cstr(&b) ? extract_pattern(x, buf_cstr(&b), b.len, false, err) : err_set(err, -ENOMEM, "pattern");
+	return r < 0 ? err_ctx(err, r, "pattern '%s'", pattern) : 0;
+}
+
+static int prepare(struct extract *x, size_t *pos, struct err *err)
+{
+	const struct args *a = x->args;
+	const char *p;
+	int r = find_archive(a, &x->plain, &x->plain_memory, err);
+
+	if (r == 0 && access(x->plain.meta, R_OK) < 0)
+		r = err_set(err, -errno, "open '%s'", x->plain.meta);
+	if (r == 0 && x->plain.payload && access(x->plain.payload, R_OK) < 0)
+		r = err_set(err, -errno, "open '%s'", x->plain.payload);
+	if (r == 0)
+		r = extract_find_paths(x, pos, err);
+	for (size_t i = 0; r == 0 && (p = args_list(a, "pattern", i)); i++)
+		r = add_pattern(x, p, err);
+	for (size_t i = PATTERNS; r == 0 && i < a->nr_pos; i++)
+		r = add_pattern(x, a->pos[i], err);
+	x->where = a->nr_pos > TARGET ? a->pos[TARGET] : ".";
+	*pos = a->nr_pos;
+	return r;
+}
+
+static int run_pxar(const struct args *a)
+{
+	const bool is_list = !strcmp(a->pos[ACTION], "list");
+
+	if (!is_list && strcmp(a->pos[ACTION], "extract") != 0)
+		return cli_usage(a->cmd, "first argument is list or extract");
+	for (size_t i = 0; i < a->nr_values; i++) {
+		const char *name = a->value[i].opt->name;
+
+		if (strcmp(name, "payload-input") != 0 && !strcmp(name, "output-format") != is_list)
+			return cli_usage(a->cmd, "--%s does not go with %s", name, a->pos[ACTION]);
+	}
+	return is_list ? list(a) : extract_command(a, prepare);
+}
+
 static const struct opt opts[] = {
 	{ OPT("payload-input", OPT_TEXT, "FILE", "the payload stream (default: FILE.ppxar beside FILE.mpxar)") },
-	{ OPT("path", OPT_TEXT, "PATH", "extract only this") },
-	{ OPT("devices", OPT_BOOL, NULL, "create device nodes") },
+	{ OPT("pattern", OPT_LIST, "GLOB", "extract only what matches, as further arguments do") },
 	OPT_END,
 };
 
 const struct command cmd_pxar = {
 	.name = "pxar",
-	.usage = "list FILE [PATH] | extract FILE [TARGET]",
+	.usage = "list FILE [PATH] | extract FILE [TARGET|- [PATTERN...]]",
 	.help = "list and extract archives that are plain files",
-	.more = "JSON comes as one object a line.",
-	.opts = { opts, cli_format_jsonl_opts },
+	.more = "TARGET: a directory, made if missing (default: the current one); - is standard output. list takes only\n"
+		"--payload-input and --output-format; its JSON comes as one object a line.",
+	.opts = { opts, extract_opts, target_base64_opts, cli_format_jsonl_opts },
 	.min_pos = 2,
-	.max_pos = 3,
+	.max_pos = SIZE_MAX,
 	.run = run_pxar,
 };

@@ -9,8 +9,8 @@
 
 #include "common/cleanup.h"
 #include "host/archive/stream.h"
-#include "host/cli/archive_out.h"
 #include "host/cli/cli.h"
+#include "host/cli/extract.h"
 #include "host/cli/stored.h"
 #include "host/cli/target.h"
 #include "host/restore/bytes.h"
@@ -174,14 +174,26 @@ static int verdict(struct restore *x, int r, const struct err *err)
 	return x->nr_bad ? EXIT_DAMAGED : EXIT_OK;
 }
 
+/* A tree, or a stream. Without --keep-going the first member that is not whole ends it. */
 static int restore_archive(struct restore *x)
 {
-	const struct archive_out o = {
-		.where = x->where, .format = args_text(x->args, "format"), .overwrite = args_flag(x->args, "overwrite"),
-		.devices = args_flag(x->args, "devices"), .keep_going = x->keep_going, .quiet = args_flag(x->args, "quiet"),
+	const char *format = args_text(x->args, "format");
+	struct err err = ERR_INIT;
+	struct extract tree = {
+		.args = x->args, .target = &x->target, .where = x->where, .start = x->start, .strict = !x->keep_going,
+		.quiet = args_flag(x->args, "quiet"), .opt.devices = args_flag(x->args, "devices"), .opt.keep_partial = x->keep_going,
+		.opt.overwrite = args_flag(x->args, "overwrite") ? RESTORE_OVERWRITE_ALWAYS : RESTORE_OVERWRITE_NEVER,
 	};
+	int r;
 
-	return archive_out(&x->target, name_of(x), &o);
+	if (!strcmp(x->where, "-"))
+		tree.form = format && !strcasecmp(format, "pxar") ? FORM_PXAR : FORM_TAR;
+	else if (format)
+		return cli_usage(x->args->cmd, "--format is for standard output: give - as TARGET");
+	r = extract_add_path(&tree, name_of(x), strlen(name_of(x)), &err);
+	r = r < 0 ? cli_fail(&err, r) : extract_verdict(&tree, extract_run(&tree, &err), &err);
+	extract_paths_free(&tree);
+	return r;
 }
 
 static int restore(struct restore *x)

@@ -19,16 +19,20 @@ static bool is_word(const struct args *a, const char *name, const char *word)
 	return s && !strcasecmp(s, word);
 }
 
+int extract_pattern(struct extract *x, const char *pattern, size_t len, bool exclude, struct err *err)
+{
+	if (!x->filter)
+		x->opt.filter = x->filter = filter_new();
+	return x->filter ? filter_add(x->filter, exclude, pattern, len, err) : err_set(err, -ENOMEM, "patterns");
+}
+
 static int add_patterns(struct extract *x, const char *option, bool exclude, struct err *err)
 {
 	const char *p;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && (p = args_list(x->args, option, i)); i++) {
-		if (!x->filter)
-			x->filter = filter_new();
-		r = x->filter ? filter_add(x->filter, exclude, p, strlen(p), err) : err_set(err, -ENOMEM, "patterns");
-	}
+	for (size_t i = 0; r == 0 && (p = args_list(x->args, option, i)); i++)
+		r = extract_pattern(x, p, strlen(p), exclude, err);
 	return r < 0 ? err_ctx(err, r, "--%s", option) : 0;
 }
 
@@ -115,6 +119,8 @@ int extract_options(struct extract *x, struct err *err)
 	o->skip_root = true;
 	o->hash = is_word(a, "hash", "sha256");
 	x->dry_run = args_flag(a, "dry-run");
+	x->quiet = args_flag(a, "quiet");
+	x->zstd = args_flag(a, "zstd");
 	if (is_word(a, "overwrite", "always"))
 		o->overwrite = RESTORE_OVERWRITE_ALWAYS;
 	else if (is_word(a, "overwrite", "if-newer"))
@@ -132,19 +138,20 @@ int extract_options(struct extract *x, struct err *err)
 		r = add_patterns(x, "include", false, err);
 	if (r == 0)
 		r = add_patterns(x, "exclude", true, err);
-	o->filter = x->filter;
 	return r;
 }
 
 int extract_check_options(const struct extract *x, struct err *err)
 {
-	static const char *const shaping[] = { "include", "exclude", "owner", "xattrs", "dry-run" };
+	static const char *const shaping[] = { "owner", "xattrs", "dry-run" };
 	const char *format = x->form == FORM_PXAR ? "a pxar" : "the contents of a file";
 
 	if (x->form != FORM_DIR && args_flag(x->args, "no-same-owner"))
 		return err_text(err, -EINVAL, "--no-same-owner is for a directory: an archive takes --owner");
 	if (x->form != FORM_PLAIN && x->form != FORM_PXAR)
 		return 0;
+	if (x->filter)
+		return err_text(err, -EINVAL, "patterns do not go with %s: use --format tar or zip, or a directory", format);
 	for (size_t i = 0; i < sizeof(shaping) / sizeof(*shaping); i++)
 		if (args_has(x->args, shaping[i]))
 			return err_text(err, -EINVAL, "--%s does not go with %s: use --format tar or zip, or a directory",

@@ -11,8 +11,10 @@
 
 #define PATHS_MAX (64u << 20)	/* bytes of --paths-from */
 
-static int add_path(struct extract *x, const char *text, size_t len, struct err *err)
+int extract_add_path(struct extract *x, const char *text, size_t len, struct err *err)
 {
+	const bool base64 = command_opt(x->args->cmd, "base64", 6) && args_flag(x->args, "base64");
+
 	if (x->nr_paths == x->room) {
 		size_t room = x->room ? x->room * 2 : 16;
 		struct target_path *p = reallocarray(x->path, room, sizeof(*p));
@@ -22,7 +24,8 @@ static int add_path(struct extract *x, const char *text, size_t len, struct err 
 		x->path = p;
 		x->room = room;
 	}
-	int r = target_path(&x->target, text, len, args_flag(x->args, "base64"), &x->path[x->nr_paths], err);
+	int r = x->plain.meta ? target_path_within(x->plain.meta, text, len, base64, &x->path[x->nr_paths], err) :
+				target_path(x->target, text, len, base64, &x->path[x->nr_paths], err);
 
 	if (r == 0)
 		x->has_image |= !x->path[x->nr_paths++].archive;
@@ -45,7 +48,7 @@ static int add_paths_from(struct extract *x, const char *file, struct err *err)
 
 		e = e ? e : stop;
 		if (e > p)
-			r = add_path(x, p, (size_t)(e - p), err);
+			r = extract_add_path(x, p, (size_t)(e - p), err);
 		p = e + 1;
 	}
 	return r;
@@ -58,15 +61,17 @@ int extract_find_paths(struct extract *x, size_t *pos, struct err *err)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && (p = args_list(a, "path", i)); i++)
-		r = add_path(x, p, strlen(p), err);
+		r = extract_add_path(x, p, strlen(p), err);
 	if (r == 0 && from)
 		r = add_paths_from(x, from, err);
 	if (r < 0)
 		return r;
 	if (!from && !args_has(a, "path")) {
+		if (x->plain.meta)
+			return extract_add_path(x, "", 0, err);
 		if (*pos >= a->nr_pos)
 			return err_text(err, -EINVAL, "PATH is missing");
-		r = add_path(x, a->pos[*pos], strlen(a->pos[*pos]), err);
+		r = extract_add_path(x, a->pos[*pos], strlen(a->pos[*pos]), err);
 		(*pos)++;
 	}
 	return r;

@@ -25,6 +25,10 @@ static ssize_t read_stream(void *arg, void *p, size_t n, struct err *err)
 	if (x->ended)
 		return 0;
 	got = x->archive ? archive_stream_read(x->archive, p, n, err) : client_read(x->client, p, n, err);
+	if (x->strict && x->damaged) {
+		*err = x->first_damage;
+		return err->code;
+	}
 	if (got > 0) {
 		x->bytes += (uint64_t)got;
 		extract_progress(x);
@@ -91,6 +95,20 @@ static int take_stream(struct extract *x, struct err *err)
 	return r < 0 ? r : read_to_end(x, err);
 }
 
+static int open_archive(struct extract *x, const struct target_path *p, const char *inner, size_t len,
+			enum archive_form form, struct err *err)
+{
+	struct archive_file f;
+	int r;
+
+	if (!x->plain.meta)
+		return archive_stream_open(x->target->snapshot, p->archive, inner, len, form, extract_damage, x, &x->archive, err);
+	r = archive_open_plain(&x->plain, &f, err);
+	if (r == 0)
+		r = archive_stream_of(&f, inner, len, form, extract_damage, x, &x->archive, err);
+	return r < 0 ? err_ctx(err, r, "archive '%s'", x->plain.meta) : 0;
+}
+
 /* The contents of one file of the archive or disk that @p leads into. */
 static int open_plain(struct extract *x, const struct target_path *p, const struct buf *path, struct err *err)
 {
@@ -100,9 +118,8 @@ static int open_plain(struct extract *x, const struct target_path *p, const stru
 
 	x->ended = false;
 	if (p->archive)
-		return archive_stream_open(x->target.snapshot, p->archive, (const char *)path->data + skip, path->len - skip,
-					   ARCHIVE_PLAIN, extract_damage, x, &x->archive, err);
-	r = target_connect(&x->target, &x->client, NULL, err);
+		return open_archive(x, p, (const char *)path->data + skip, path->len - skip, ARCHIVE_PLAIN, err);
+	r = target_connect(x->target, &x->client, NULL, err);
 	return r < 0 ? r : client_extract_begin(x->client, path->data, path->len, &how, err);
 }
 
@@ -142,10 +159,10 @@ static int extract_archive(struct extract *x, const struct target_path *p, struc
 	int r;
 
 	/* A session for another path can be started only before. */
-	r = x->has_image ? 0 : target_confine(&x->target, err);
+	r = x->has_image ? 0 : target_confine(x->target, err);
 	if (r < 0)
 		return r;
-	r = archive_stream_open(x->target.snapshot, p->archive, inner, len, form, extract_damage, x, &x->archive, err);
+	r = open_archive(x, p, inner, len, form, err);
 	if (r < 0)
 		return r;
 	archive_stream_want(x->archive, x->filter, x->dry_run);
@@ -174,7 +191,7 @@ static int extract_one(struct extract *x, const struct target_path *p, struct er
 		return err_text(err, -EINVAL, "'/' cannot be extracted: name an archive and what is in it");
 	if (p->archive)
 		return extract_archive(x, p, err);
-	r = target_connect(&x->target, &x->client, &fd, err);
+	r = target_connect(x->target, &x->client, &fd, err);
 	if (r < 0)
 		return r;
 	x->ended = false;
@@ -191,7 +208,7 @@ static int extract_one(struct extract *x, const struct target_path *p, struct er
 	client_free(x->client);
 	x->client = NULL;
 	if (r < 0 && !x->target_error)
-		r = target_why(&x->target, r, err);
+		r = target_why(x->target, r, err);
 	return r < 0 ? r : make_links(x, p, true, err);
 }
 
@@ -277,7 +294,7 @@ static int extract_to_dir(struct extract *x, struct err *err)
 
 	if (r < 0)
 		return r;
-	x->target.out_dir = &x->out;
+	x->target->out_dir = &x->out;
 	r = restore_dir_new(x->out, &x->to, err);
 	if (r == 0)
 		r = extract_all(x, err);
@@ -291,7 +308,7 @@ static int extract_to_stream(struct extract *x, struct err *err)
 	struct zout *z;
 	int r, done;
 
-	r = zout_open(STDOUT_FILENO, args_flag(x->args, "zstd"), &z, &x->out, err);
+	r = zout_open(STDOUT_FILENO, x->zstd, &z, &x->out, err);
 	if (r < 0)
 		return r;
 	if (x->form == FORM_TAR)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/log.h"
 
 static double seconds_since(const struct extract *x)
 {
@@ -91,8 +92,8 @@ void extract_note(void *extract, const char *path, size_t path_len, int code, co
 {
 	struct extract *x = extract;
 
-	/* The reader of our output went away, or we are to end: no fault of the entry. */
-	if (code == -EPIPE || (x->stop && *x->stop))
+	/* The reader of our output went away, or it is to end: no fault of the entry. */
+	if (code == -EPIPE || (x->stop && *x->stop) || (x->strict && x->damaged))
 		return;
 	run_report_problem(&x->machine, path, path_len, code > 0 ? -code : code, what);
 	if (x->dry_run) {
@@ -111,10 +112,13 @@ void extract_note(void *extract, const char *path, size_t path_len, int code, co
 void extract_damage(void *extract, const char *path, size_t path_len, int code, const char *what)
 {
 	struct extract *x = extract;
+	char q[600];
 
-	x->damaged++;
+	if (!x->damaged++)
+		(void)err_text(&x->first_damage, code < 0 ? code : -EBADMSG, "'%s': %s", log_quote(path, path_len, q, sizeof(q)), what);
 	run_report_problem(&x->machine, path, path_len, code > 0 ? -code : code, what);
-	cli_note(&x->notes, path, path_len, "%s", what);
+	if (!x->strict)
+		cli_note(&x->notes, path, path_len, "%s", what);
 }
 
 static const char *s_of(uint64_t nr)
@@ -149,10 +153,10 @@ int extract_verdict(struct extract *x, int r, struct err *err)
 
 	if (cut >= 0)
 		return cut;
-	report(x, args_flag(x->args, "quiet") || r < 0);
+	report(x, x->quiet || r < 0);
 	damage = x->damaged != 0;
-	if (x->target.nr_disks && (r < 0 || s->incomplete || x->errors))
-		damage += target_report_damage(&x->target);
+	if (x->has_image && (r < 0 || s->incomplete || x->errors))
+		damage += target_report_damage(x->target);
 	if (r < 0) {
 		int status = cli_fail(err, r);
 

@@ -73,8 +73,8 @@ int run_report_open(struct run_report *r, const char *path, struct err *err)
 	return 0;
 }
 
-void run_report_begin(struct run_report *r, const struct target *t, const struct target_path *path, size_t nr_paths,
-		      const char *where, bool has_files, bool dry_run)
+void run_report_begin(struct run_report *r, const struct target *t, const char *plain, const struct target_path *path,
+		      size_t nr_paths, const char *where, bool has_files, bool dry_run)
 {
 	struct jsonw *w = &r->w;
 
@@ -87,6 +87,8 @@ void run_report_begin(struct run_report *r, const struct target *t, const struct
 		jsonw_key_string(w, "namespace", t->spec.ns);
 		jsonw_key_string(w, "snapshot", t->spec.snapshot);
 	}
+	if (plain)
+		jsonw_key_bytes(w, "archive", plain, strlen(plain));
 	jsonw_key(w, "disks");
 	jsonw_array_begin(w);
 	for (size_t i = 0; i < t->nr_disks; i++)

@@ -26,9 +26,9 @@ struct run_report {
 /** run_report_open() - make or empty the file, before anything else is done, and before host/confine. @path: NULL for none. Return: 0; negative errno. */
 int run_report_open(struct run_report *r, const char *path, struct err *err);
 
-/** run_report_begin() - what is asked for. */
-void run_report_begin(struct run_report *r, const struct target *t, const struct target_path *path, size_t nr_paths,
-		      const char *where, bool has_files, bool dry_run);
+/** run_report_begin() - what is asked for. @plain: an archive that is a file, in place of the target; may be NULL. */
+void run_report_begin(struct run_report *r, const struct target *t, const char *plain, const struct target_path *path,
+		      size_t nr_paths, const char *where, bool has_files, bool dry_run);
 
 /** run_report_file() - a file that is whole, with SHA-256. */
 void run_report_file(struct run_report *r, const char *path, size_t len, uint64_t size,

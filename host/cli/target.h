@@ -88,6 +88,10 @@ struct target_path {
  */
 int target_path(const struct target *t, const char *text, size_t len, bool base64, struct target_path *ret,
 		struct err *err);
+
+/** target_path_within() - a path in a file archive, which is all of it; "" and "/" are its root. @archive: stays borrowed. */
+int target_path_within(const char *archive, const char *text, size_t len, bool base64, struct target_path *ret,
+		       struct err *err);
 void target_path_free(struct target_path *p);
 
 /** target_inner() - what is behind the archive's name in a path, without a leading slash. Borrowed; "" if nothing. */

@@ -57,6 +57,19 @@ static int append_component(struct buf *b, const char *p, size_t len, struct err
 	return 0;
 }
 
+/* What is left of a path behind the archive. */
+static int parse_inner(const char *p, size_t left, struct target_path *ret, struct err *err)
+{
+	const char *c;
+	size_t n;
+	int r = 0;
+
+	ret->archive_len = ret->bytes.len;
+	while (r == 0 && path_next(&p, &left, &c, &n))
+		r = append_component(&ret->bytes, c, n, err);
+	return r == 0 && buf_ok(&ret->bytes) < 0 ? err_set(err, buf_ok(&ret->bytes), "path") : r;
+}
+
 static int parse_path(const struct target *t, const char *p, size_t left, struct target_path *ret, struct err *err)
 {
 	const char *c;
@@ -75,33 +88,43 @@ static int parse_path(const struct target *t, const char *p, size_t left, struct
 		ret->archive = archive_resolve(t->snapshot, c, n);
 	if (r < 0 && !ret->archive)
 		return r;
-	r = 0;
 	buf_str(&ret->bytes, ret->archive ? ret->archive : target_archive(t, ret->disk));
-	ret->archive_len = ret->bytes.len;
-	while (r == 0 && path_next(&p, &left, &c, &n))
-		r = append_component(&ret->bytes, c, n, err);
-	if (r == 0 && buf_ok(&ret->bytes) < 0)
-		r = err_set(err, buf_ok(&ret->bytes), "path");
-	return r;
+	return parse_inner(p, left, ret, err);
 }
 
-int target_path(const struct target *t, const char *text, size_t len, bool base64, struct target_path *ret,
-		struct err *err)
+/* @t: NULL: @archive is all there is. */
+static int parse(const struct target *t, const char *archive, const char *text, size_t len, bool base64,
+		 struct target_path *ret, struct err *err)
 {
 	CLEANUP_BUF struct buf raw = BUF_INIT;
 	int r;
 
-	*ret = (struct target_path){ .bytes = BUF_INIT };
+	*ret = (struct target_path){ .bytes = BUF_INIT, .archive = archive };
 	if (base64) {
 		if (b64_decode(&raw, text, len) < 0)
 			return err_text(err, -EINVAL, "the path is not base64");
 		text = (const char *)raw.data;
 		len = raw.len;
 	}
-	r = parse_path(t, text, len, ret, err);
+	if (!t && len > WIRE_PATH_MAX)
+		r = err_set(err, -ENAMETOOLONG, "path");
+	else
+		r = t ? parse_path(t, text, len, ret, err) : parse_inner(text, len, ret, err);
 	if (r < 0)
 		target_path_free(ret);
 	return r;
+}
+
+int target_path(const struct target *t, const char *text, size_t len, bool base64, struct target_path *ret,
+		struct err *err)
+{
+	return parse(t, NULL, text, len, base64, ret, err);
+}
+
+int target_path_within(const char *archive, const char *text, size_t len, bool base64, struct target_path *ret,
+		       struct err *err)
+{
+	return parse(NULL, archive, text, len, base64, ret, err);
 }
 
 void target_path_free(struct target_path *p)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What the options of extract change: filters, owners, attributes, dry runs, reports with hashes, progress for scripts.
-# Each for a disk in the VM and for a file archive on the host.
+# Each for a disk in the VM, for a file archive of a snapshot, and for one that is a plain file, unified and split.
 import base64
 import hashlib
 import io
@@ -30,6 +30,26 @@ TREE = {
     "w/src/deep/b.o": b"o", "w/src/note.txt": b"n",
 }
 XATTRS = {"user.keep": b"1", "trusted.drop": b"2"}
+
+
+class Source:
+    """What all these extract from."""
+
+    def __init__(self, pluck, kind, source, path):
+        self.pluck, self.kind, self.source, self.path = pluck, kind, source, path
+
+    def extract(self, *options, path="", target=None):
+        """@path: beneath the tree; None: the options name paths."""
+        path = [] if path is None else [self.path + path]
+        return self.pluck.run("extract", *self.source, *options, *path, *([target] if target else []))
+
+
+class Plain(Source):
+    """pxar extract: paths are options."""
+
+    def extract(self, *options, path="", target=None):
+        path = [] if path is None else ["--path", self.path + path]
+        return self.pluck.run("pxar", "extract", *self.source, *options, *path, *([target] if target else []))
 
 
 def make_image(scratch):
@@ -61,6 +81,22 @@ def make_image(scratch):
     return ["--disk", "a=" + path], "a/raw/w"
 
 
+def archive_tree():
+    suid = P.Node(b"suid", stat.S_IFREG | 0o4755, b"suid", owner=(1234, 2345), xattrs={k.encode(): v for k, v in XATTRS.items()})
+    tree = [P.Node(b"", DIR), P.Node(b"w", DIR), *nodes("w"), None, None]
+    return tree[:-2] + ([suid] if ROOT else []) + tree[-2:]
+
+
+def make_plain(scratch):
+    """Return: arguments for the unified and the split archive."""
+    one, meta, payload = (scratch.join(n) for n in ("plain.pxar", "split.mpxar", "elsewhere.data"))
+    parts = P.encode(archive_tree(), split=True)
+    for path, data in ((one, P.encode(archive_tree())[0]), (meta, parts[0]), (payload, parts[1])):
+        with open(path, "wb") as f:
+            f.write(data)
+    return [one], [meta, "--payload-input", payload]
+
+
 def nodes(at):
     """The tree beneath @at for an archive: names in order, directories closed by None."""
     names = sorted({p[len(at) + 1:] for p in TREE if p.startswith(at + "/") and "/" not in p[len(at) + 1:]})
@@ -82,8 +118,7 @@ def make_store(scratch):
     store = scratch.join("store")
     P.make_store(store)
     snap = P.Snapshot(store, "host", "h", 1700000000, "2023-11-14T22:13:20Z")
-    tree = [P.Node(b"", DIR), P.Node(b"w", DIR), *nodes("w"), None, None]
-    snap.add_stream("one.pxar.didx", P.encode(tree)[0])
+    snap.add_stream("one.pxar.didx", P.encode(archive_tree())[0])
     return ["--repository", store, snap.finish()], "one/w"
 
 
@@ -107,40 +142,42 @@ FILTERS = [
 ]
 
 
-def check_filters(tap, pluck, source, path, scratch, kind):
+def check_filters(tap, src, scratch):
+    kind = src.kind
     for i, (options, want) in enumerate(FILTERS):
         target = scratch.new_dir("filter-%s-%d" % (kind, i))
-        r = pluck.run("extract", *source, *options, path, target)
+        r = src.extract(*options, target=target)
         tap.ok(r.code == 0 and tree_of(target) == set(want.split()), "%s: %s" % (kind, " ".join(options)), r, sorted(tree_of(target)))
-    r = pluck.run("extract", *source, "--include", "*.c", "--format", "tar", path, "-")
+    r = src.extract("--include", "*.c", "--format", "tar", target="-")
     with tarfile.open(fileobj=io.BytesIO(r.out)) as t:
         seen = set(t.getnames())
     tap.ok(r.code == 0 and seen == set(FILTERS[0][1].split()), "%s: the same as tar" % kind, r, seen)
-    r = pluck.run("extract", *source, "--include", "*.c", "--format", "zip", path, "-")
+    r = src.extract("--include", "*.c", "--format", "zip", target="-")
     with zipfile.ZipFile(io.BytesIO(r.out)) as z:
         seen = {n.rstrip("/") for n in z.namelist()}
         good = z.testzip() is None and z.read("w/src/link.c") == b"a"
     tap.ok(r.code == 0 and good and seen == set(FILTERS[0][1].split()), "%s: and as zip" % kind, r, seen)
     target = scratch.new_dir("filter-link-" + kind)
-    r = pluck.run("extract", *source, "--include", "link.c", path, target)
+    r = src.extract("--include", "link.c", target=target)
     with open(os.path.join(target, "w/src/link.c"), "rb") as f:
         tap.ok(r.code == 0 and f.read() == b"a", "%s: a hard link without its first name is the file" % kind, r)
     target = scratch.new_dir("filter-two-" + kind)
-    r = pluck.run("extract", *source, "--path", path + "/src", "--path", path + "/a.h", "--path", path + "/a.c", "--exclude", "deep",
-                  "--include", "*.[cx]", target)
+    r = src.extract("--path", src.path + "/src", "--path", src.path + "/a.h", "--path", src.path + "/a.c", "--exclude", "deep",
+                    "--include", "*.[cx]", path=None, target=target)
     tap.ok(r.code == 0 and tree_of(target) == {"src", "src/link.c", "a.c"}, "%s: several paths, a file by its own name" % kind, r,
            sorted(tree_of(target)))
     for pattern in ("[a", "", "a//b", "x\\"):
-        r = pluck.run("extract", *source, "--include", pattern, path, scratch.join("bad-" + kind))
+        r = src.extract("--include", pattern, target=scratch.join("bad-" + kind))
         tap.ok(r.code == 2 and "--include" in r.text and not os.path.exists(scratch.join("bad-" + kind)),
                "%s: no pattern: '%s', exit code 2" % (kind, pattern), r)
-    r = pluck.run("extract", *source, "--exclude", "x", "--format", "pxar", path, "-")
+    r = src.extract("--exclude", "x", "--format", "pxar", target="-")
     tap.ok(r.code == 2 and not r.out, "%s: not of a pxar" % kind, r)
 
 
-def check_dry_run(tap, pluck, source, path, scratch, kind):
+def check_dry_run(tap, src, scratch):
+    kind = src.kind
     target = scratch.join("dry-" + kind)
-    r = pluck.run("extract", *source, "--dry-run", path, target)
+    r = src.extract("--dry-run", target=target)
     lines = set(r.out.decode().splitlines())
     want = {"make " + p + ("/" if d is None else "") for p, d in TREE.items()}
     tap.ok(r.code == 0 and want <= lines and not os.path.exists(target), "%s: --dry-run says what would be made and makes nothing" % kind, r)
@@ -150,33 +187,34 @@ def check_dry_run(tap, pluck, source, path, scratch, kind):
         with open(os.path.join(target, name), "wb") as f:
             f.write(b"mine")
     before = tree_of(target)
-    r = pluck.run("extract", *source, "--dry-run", path, target)
+    r = src.extract("--dry-run", target=target)
     lines = r.out.decode().splitlines()
     tap.ok(r.code == 1 and any(x.startswith("leave w/a.h: exists") for x in lines) and "make w/src/" not in lines and
            "make w/docs/" in lines, "%s: what would be left out, exit code 1" % kind, r)
     os.utime(os.path.join(target, "w/a.h"), (1, 1))
-    r = pluck.run("extract", *source, "--dry-run", "--overwrite", "if-newer", path, target)
+    r = src.extract("--dry-run", "--overwrite", "if-newer", target=target)
     lines = r.out.decode().splitlines()
     tap.ok(r.code == 1 and "replace w/a.h" in lines and any(x.startswith("leave w/src/note.txt: exists and is not older") for x in lines),
            "%s: what would be replaced" % kind, r)
     tap.equal(tree_of(target), before, "%s: nothing was touched" % kind)
-    r = pluck.run("extract", *source, "--overwrite", "if-newer", path, target)
+    r = src.extract("--overwrite", "if-newer", target=target)
     with open(os.path.join(target, "w/a.h"), "rb") as f, open(os.path.join(target, "w/src/note.txt"), "rb") as g:
         tap.ok(r.code == 1 and f.read() == b"h" and g.read() == b"mine" and "note.txt" in r.text,
                "%s: --overwrite if-newer replaces what is older and nothing else" % kind, r)
-    r = pluck.run("extract", *source, "--dry-run", "--format", "zip", path, "-")
+    r = src.extract("--dry-run", "--format", "zip", target="-")
     tap.ok(r.code == 0 and b"make w/a.h" in r.out.splitlines(), "%s: --dry-run of a zip" % kind, r)
     for options in (("--format", "pxar"), ("--hash", "sha256", "--report", "/dev/null")):
-        r = pluck.run("extract", *source, "--dry-run", *options, path, "-")
+        r = src.extract("--dry-run", *options, target="-")
         tap.ok(r.code == 2 and not r.out, "%s: --dry-run %s is refused" % (kind, options[0]), r)
 
 
-def check_report(tap, pluck, source, path, scratch, kind):
+def check_report(tap, src, scratch):
+    kind = src.kind
     file = scratch.join("report-%s.json" % kind)
     for where in ("dir", "tar", "zip", "plain"):
-        options = {"dir": [path, scratch.join("hashed-" + kind)], "tar": ["--format", "tar", path, "-"],
-                   "zip": ["--format", "zip", path, "-"], "plain": [path + "/big", "-"]}[where]
-        r = pluck.run("extract", *source, "--skip-special", "--hash", "sha256", "--report", file, *options)
+        options = ["--format", where] if where in ("tar", "zip") else []
+        target = scratch.join("hashed-" + kind) if where == "dir" else "-"
+        r = src.extract("--skip-special", "--hash", "sha256", "--report", file, *options, path="/big" if where == "plain" else "", target=target)
         report = load_report(tap, file, "%s, %s" % (kind, where))
         files = {base64.b64decode(f["path"]).decode(): f for f in report["files"]}
         want = {p: d for p, d in TREE.items() if d is not None}
@@ -193,12 +231,12 @@ def check_report(tap, pluck, source, path, scratch, kind):
                r, bad, sorted(files))
         tap.ok(report["versions"]["pluck"] and report["begun"] <= report["ended"] and report["exit-status"] == 0,
                "%s: versions, times, exit status" % kind, report)
-    r = pluck.run("extract", *source, "--hash", "sha256", path, scratch.join("unhashed"))
+    r = src.extract("--hash", "sha256", target=scratch.join("unhashed"))
     tap.ok(r.code == 2 and "--report" in r.text, "%s: --hash without a report is refused" % kind, r)
     target = scratch.new_dir("left-" + kind)
     with open(os.path.join(target, "w"), "wb"):
         pass
-    r = pluck.run("extract", *source, "--report", file, path, target)
+    r = src.extract("--report", file, target=target)
     report = load_report(tap, file, "%s, left out" % kind)
     names = {p["text"] for p in report["problems"]}
     tap.ok(r.code == 1 and {"w"} | set(TREE) <= names and report["problems-total"] == report["totals"]["left-out"],
@@ -222,12 +260,13 @@ def load_report(tap, file, name):
     return report
 
 
-def check_progress(tap, pluck, source, path, scratch, kind):
+def check_progress(tap, src, scratch):
+    kind = src.kind
     target = scratch.new_dir("progress-" + kind)
     os.mkdir(os.path.join(target, "w"))
     with open(os.path.join(target, "w/a.h"), "wb"):
         pass
-    r = pluck.run("extract", *source, "--progress", "json", path, target)
+    r = src.extract("--progress", "json", target=target)
     lines = [json.loads(x) for x in r.err.splitlines()]
     last = lines[-1]
     tap.ok(r.code == 1 and last["type"] == "result" and last["exit-status"] == 1 and last["totals"]["left-out"] == 1,
@@ -235,14 +274,14 @@ def check_progress(tap, pluck, source, path, scratch, kind):
     problem = [x for x in lines if x["type"] == "problem"]
     tap.ok([base64.b64decode(x["path"]) for x in problem] == [b"w/a.h"] and "exists" in problem[0]["what"],
            "%s: and has what was left out" % kind, r)
-    r = pluck.run("extract", *source, "--progress", "json", path + "/none", target)
+    r = src.extract("--progress", "json", path="/none", target=target)
     lines = [json.loads(x) for x in r.err.splitlines()]
     tap.ok(r.code == 3 and lines[0]["type"] == "message" and lines[-1]["exit-status"] == 3, "%s: also of a failure" % kind, r)
-    r = pluck.run("extract", *source, "--quiet", path, scratch.new_dir("quiet-" + kind))
+    r = src.extract("--quiet", target=scratch.new_dir("quiet-" + kind))
     tap.ok(r.code == 0 and not r.err, "%s: --quiet is silent" % kind, r)
 
 
-def check_owner(tap, pluck, source, path, scratch):
+def check_owner(tap, src, scratch):
     if not ROOT:
         tap.skip("owners and attributes", "need root")
         return
@@ -251,40 +290,89 @@ def check_owner(tap, pluck, source, path, scratch):
         (["--owner", "nobody:"], (65534, 65534), 0o755), (["--no-same-owner"], (0, 0), 0o755), ([], (1234, 2345), 0o4755),
     ]
     for i, (options, owner, mode) in enumerate(cases):
-        target = scratch.new_dir("owner-%d" % i)
-        r = pluck.run("extract", *source, *options, path, target)
+        target = scratch.new_dir("owner-%s-%d" % (src.kind, i))
+        r = src.extract(*options, target=target)
         st = os.stat(os.path.join(target, "w/suid"))
         tap.ok(r.code == 0 and (st.st_uid, st.st_gid) == owner and st.st_mode & 0o7777 == mode, "owner: %s" % " ".join(options), r, st)
-    r = pluck.run("extract", *source, "--owner", "1001:1002", "--format", "tar", path, "-")
+    r = src.extract("--owner", "1001:1002", "--format", "tar", target="-")
     with tarfile.open(fileobj=io.BytesIO(r.out)) as t:
         bad = [m.name for m in t if (m.uid, m.gid) != (1001, 1002) or m.mode & 0o6000]
     tap.ok(r.code == 0 and not bad, "owner: in a tar", r, bad)
     for options in (["--owner", "no-such-user"], ["--owner", "1:no-such-group"], ["--owner", ""], ["--owner", ":"], ["--owner", "4294967295"],
                     ["--owner", "1", "--no-same-owner"]):
-        r = pluck.run("extract", *source, *options, path, scratch.join("owner-bad"))
+        r = src.extract(*options, target=scratch.join("owner-bad"))
         tap.ok(r.code == 2 and "owner" in r.text, "owner: %s is refused" % " ".join(options), r)
-    r = pluck.run("extract", *source, "--no-same-owner", "--format", "tar", path, "-")
+    r = src.extract("--no-same-owner", "--format", "tar", target="-")
     tap.ok(r.code == 2 and not r.out, "owner: --no-same-owner is for directories", r)
     for mode, want in (("all", set(XATTRS)), ("user", {"user.keep"}), ("none", set())):
-        target = scratch.new_dir("xattrs-" + mode)
-        r = pluck.run("extract", *source, "--xattrs", mode, path, target)
+        target = scratch.new_dir("xattrs-%s-%s" % (src.kind, mode))
+        r = src.extract("--xattrs", mode, target=target)
         seen = set(os.listxattr(os.path.join(target, "w/suid")))
         tap.ok(r.code == 0 and seen == want, "--xattrs %s" % mode, r, seen)
-        r = pluck.run("extract", *source, "--xattrs", mode, "--format", "tar", path, "-")
+        r = src.extract("--xattrs", mode, "--format", "tar", target="-")
         with tarfile.open(fileobj=io.BytesIO(r.out)) as t:
             seen = {k[13:] for m in t for k in m.pax_headers if k.startswith("SCHILY.xattr.")}
         tap.ok(r.code == 0 and seen == want, "--xattrs %s in a tar" % mode, r, seen)
-    r = pluck.run("extract", *source, "--format", "zip", path, "-")
+    r = src.extract("--format", "zip", target="-")
     tap.ok(r.code == 1 and "suid" in r.text, "a zip holds no attributes: told, exit code 1", r)
-    r = pluck.run("extract", *source, "--format", "zip", "--xattrs", "none", path, "-")
+    r = src.extract("--format", "zip", "--xattrs", "none", target="-")
     tap.equal(r.code, 0, "unless none are wanted", r)
 
 
+def check_pxar_patterns(tap, pluck, src, stored, scratch):
+    """Arguments behind the target and --pattern choose what extract --include does; those with a slash count at any depth."""
+    for nr, (patterns, include) in enumerate((
+            (["*.c"], ["*.c"]), (["/w/src"], ["/w/src"]), (["deep/*.o", "*.txt"], ["**/deep/*.o", "*.txt"]), (["in/"], ["in/"]),
+            (["w/docs/in/"], ["**/w/docs/in/"]), (["in/**"], ["**/in/**"]), (["nothing"], ["nothing"]))):
+        wants = scratch.new_dir("pattern-want-%d" % nr)
+        r = pluck.run("extract", *stored.source, *[w for i in include for w in ("--include", i)], "one", wants)
+        for how in "arguments", "options", "both":
+            target = scratch.new_dir("pattern-%d-%s" % (nr, how))
+            words = [] if how == "arguments" else [w for p in (patterns if how == "options" else patterns[:1]) for w in ("--pattern", p)]
+            behind = patterns if how == "arguments" else patterns[1:] if how == "both" else []
+            seen = pluck.run("pxar", "extract", *src.source, *words, target, *behind)
+            tap.ok(r.code == seen.code == 0 and tree_of(target) == tree_of(wants), "%s: patterns as %s: %s" % (src.kind, how, " ".join(patterns)),
+                   r, seen, sorted(tree_of(target)), sorted(tree_of(wants)))
+    r = pluck.run("pxar", "extract", *src.source, scratch.join("bad-pattern"), "[a")
+    tap.ok(r.code == 2 and "[a" in r.text and not os.path.exists(scratch.join("bad-pattern")), "%s: no pattern: 2" % src.kind, r)
+
+
+def check_pxar_streams(tap, pluck, src, stored):
+    """All of a plain file as a stream: what extract makes of the archive in a store."""
+    for options in (["--format", "tar"], ["--format", "zip", "--skip-special"], ["--format", "pxar"], [], ["--format", "tar", "--include", "*.c"]):
+        want = pluck.run("extract", *stored.source, *options, "one", "-")
+        seen = pluck.run("pxar", "extract", *src.source, *options, "-")
+        tap.ok(want.code == seen.code == 0 and want.out and want.out == seen.out, "%s to standard output: %s" % (src.kind, " ".join(options)), want, seen)
+    r = pluck.run("pxar", "extract", *src.source, "--path", "w/big", "-")
+    tap.ok(r.code == 0 and r.out == BIG, "%s: a file to standard output" % src.kind, r)
+    r = pluck.run("pxar", "extract", *src.source, "--path", "w/a.c", "--path", "w/src", "--format", "tar", "--zstd", "-")
+    tap.ok(r.code == 0 and r.out.startswith(b"\x28\xb5\x2f\xfd"), "%s: compressed" % src.kind, r)
+
+
+def check_pxar_usage(tap, pluck, src, scratch):
+    target = scratch.join("never")
+    for what, args, code in (
+            ("list has no patterns", ["list", *src.source, "--include", "x"], 2), ("list has one path", ["list", *src.source, "a", "b"], 2),
+            ("extract prints no JSON", ["extract", *src.source, target, "--output-format", "json"], 2),
+            ("--format of a directory", ["extract", *src.source, target, "--format", "tar"], 2),
+            ("several paths are no file", ["extract", *src.source, "-", "--path", "w/a.c", "--path", "w/a.h", "--format", "plain"], 2),
+            ("a directory has no contents", ["extract", *src.source, "-", "--format", "plain"], 2),
+            ("'..' in a path", ["extract", *src.source, target, "--path", "w/.."], 2), ("no archive", ["extract", scratch.join("none.pxar"), target], 3),
+            ("no payload stream", ["extract", src.source[0], "--payload-input", scratch.join("none"), target], 3)):
+        r = pluck.run("pxar", *args)
+        tap.ok(r.code == code and r.err and not r.out and not os.path.exists(target), "pxar: %s: exit code %d" % (what, code), r)
+
+
 with Tap() as tap, Scratch() as scratch, Pluck(scratch) as pluck:
-    for kind, (source, path) in (("disk", make_image(scratch)), ("archive", make_store(scratch))):
-        check_filters(tap, pluck, source, path, scratch, kind)
-        check_dry_run(tap, pluck, source, path, scratch, kind)
-        check_report(tap, pluck, source, path, scratch, kind)
-        check_progress(tap, pluck, source, path, scratch, kind)
-        if kind == "disk":
-            check_owner(tap, pluck, source, path, scratch)
+    stored, plain, split = Source(pluck, "archive", *make_store(scratch)), *(Plain(pluck, k, s, "w") for k, s in
+                                                                            zip(("file", "split file"), make_plain(scratch)))
+    for src in Source(pluck, "disk", *make_image(scratch)), stored, plain, split:
+        check_filters(tap, src, scratch)
+        check_dry_run(tap, src, scratch)
+        check_report(tap, src, scratch)
+        check_progress(tap, src, scratch)
+        check_owner(tap, src, scratch)
+    for src in plain, split:
+        check_pxar_patterns(tap, pluck, src, stored, scratch)
+        check_pxar_streams(tap, pluck, src, stored)
+    check_pxar_usage(tap, pluck, plain, scratch)
