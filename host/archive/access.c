@@ -478,6 +478,14 @@ void access_dir_close(struct access_dir *d)
 	*d = (struct access_dir){ 0 };
 }
 
+int access_dir_check(const struct access_dir *d, struct err *err)
+{
+	if (d->lost)
+		return err_text(err, d->lost, "%s", d->lost_why.text);
+	return d->nr_unreadable ? err_text(err, -EIO, "%zu members are not in the backup: its writer could not read them",
+					   d->nr_unreadable) : 0;
+}
+
 /* Where a member ends, @limit at the latest: in split archives the size of a file may count data that is elsewhere. */
 static uint64_t range_end(const struct access_ref *ref, uint64_t limit)
 {

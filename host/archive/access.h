@@ -91,6 +91,9 @@ int access_find(struct access *a, const char *path, size_t len, struct access_me
 int access_dir_open(struct access *a, const struct access_member *m, struct access_dir *ret, struct err *err);
 void access_dir_close(struct access_dir *d);
 
+/** access_dir_check() - are all its members known? Return: 0; negative errno and why not. */
+int access_dir_check(const struct access_dir *d, struct err *err);
+
 /**
  * access_dir_member() - read member @i
  * Return: 0; negative errno. A name that could be read is in @ret->name then, which else is "".

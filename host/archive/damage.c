@@ -69,7 +69,7 @@ static int enter(struct walk *w)
 	if (r < 0)
 		return r == -ENOMEM ? r : tell(w, why.text);
 	w->level[w->nr++] = v;
-	return 0;
+	return v.dir.lost ? tell(w, v.dir.lost_why.text) : 0;
 }
 
 static int look(struct walk *w)

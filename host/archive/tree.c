@@ -138,11 +138,8 @@ static int push_dir(struct tree *t, struct err *err)
 	}
 	if (is_fatal(r))
 		return err_text(err, r, "%s", why.text);
-	if (r == 0 && l.dir.lost)
-		r = err_text(&why, l.dir.lost, "%s", l.dir.lost_why.text);
-	else if (r == 0 && l.dir.nr_unreadable)
-		r = err_text(&why, -EIO, "%zu members are not in the backup: its writer could not read them",
-			     l.dir.nr_unreadable);
+	if (r == 0)
+		r = access_dir_check(&l.dir, &why);
 	if (r < 0)
 		l.error = tell(t, t->m->name, r, UINT64_MAX, &why);
 	buf_str(&t->path, t->m->name);

@@ -97,11 +97,8 @@ static int enter(struct list *l)
 		l->room = room;
 	}
 	r = access_dir_open(l->a, l->m, &v.dir, &why);
-	if (r == 0 && v.dir.lost)
-		r = err_text(&why, v.dir.lost, "%s", v.dir.lost_why.text);
-	else if (r == 0 && v.dir.nr_unreadable)
-		r = err_text(&why, -EIO, "%zu members are not in the backup: its writer could not read them",
-			     v.dir.nr_unreadable);
+	if (r == 0)
+		r = access_dir_check(&v.dir, &why);
 	l->level[l->nr_levels++] = v;
 	return r < 0 ? give(l, &l->m->entry, r, &why) : 0;
 }

@@ -115,7 +115,8 @@ void extract_damage(void *extract, const char *path, size_t path_len, int code, 
 	char q[600];
 
 	if (!x->damaged++)
-		(void)err_text(&x->first_damage, code < 0 ? code : -EBADMSG, "'%s': %s", log_quote(path, path_len, q, sizeof(q)), what);
+		(void)err_text(&x->first_damage, code < 0 ? code : -EBADMSG, "'%s': %s",
+			       log_quote(path, path_len, q, sizeof(q)), what);
 	run_report_problem(&x->machine, path, path_len, code > 0 ? -code : code, what);
 	if (!x->strict)
 		cli_note(&x->notes, path, path_len, "%s", what);

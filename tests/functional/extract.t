@@ -111,7 +111,7 @@ def check_devices(tap, pluck, disk, scratch):
     tap.ok(r.code == 1 and not kinds and "dev-null" in r.text, "device nodes are left out and named", r, kinds)
 
 
-def check_space(tap, pluck, disk, scratch):
+def check_space(tap, pluck, disk, pxar, scratch):
     if not ROOT:
         tap.skip("a full target", "needs root")
         return
@@ -121,17 +121,19 @@ def check_space(tap, pluck, disk, scratch):
         tap.skip("a full target", "mount: %s" % done.stderr.decode())
         return
     try:
-        r = pluck.run("extract", *disk, "a/raw/data", target)
-        tap.ok(r.code == 7 and b"space" in r.err.lower(), "a full target: exit code 7, the reason", r)
-        names = [f for _, _, fs in os.walk(target) for f in fs]
-        tap.equal(names, [], "no half file is left")
+        for what, args in (("extract", ["extract", *disk, "a/raw/data"]), ("pxar extract", ["pxar", "extract", pxar])):
+            r = pluck.run(*args, target)
+            tap.ok(r.code == 7 and b"space" in r.err.lower(), "%s: a full target: exit code 7, the reason" % what, r)
+            names = [f for _, _, fs in os.walk(target) for f in fs]
+            tap.equal(names, [], "%s: no half file is left" % what)
     finally:
         subprocess.run(["umount", target], check=False)
     r = pluck.run("extract", *disk, "a/raw/data", scratch.new_dir("after"))
     tap.ok(r.code == 0, "the session works on after it", r)
-    with open("/dev/full", "wb") as full:
-        r = pluck.run("extract", *disk, "a/raw/data/big.bin", "-", stdout=full)
-    tap.ok(r.code == 7 and r.err.strip(), "a full standard output: exit code 7", r)
+    for args in (["extract", *disk, "a/raw/data/big.bin", "-"], ["pxar", "extract", pxar, "-"], ["pxar", "extract", pxar, "-", "--format", "pxar"]):
+        with open("/dev/full", "wb") as full:
+            r = pluck.run(*args, stdout=full)
+        tap.ok(r.code == 7 and r.err.strip(), "a full standard output: exit code 7", args, r)
 
 
 def make_much(scratch):
@@ -181,7 +183,37 @@ def check_ended(tap, pluck, scratch):
     tap.ok(r.code == 0 and sum(len(fs) for _, _, fs in os.walk(target)) == 400, "the session works on after all that", r)
 
 
-def check_user(tap, scratch, disk):
+def make_pxar(tap, pluck, disk, scratch, path):
+    """A part of the disk as an archive that is a plain file."""
+    pxar = scratch.join(path.replace("/", "-") + ".pxar")
+    with open(pxar, "wb") as f:
+        r = pluck.run("extract", *disk, "a/raw/" + path, "-", "--format", "pxar", stdout=f)
+    os.chmod(pxar, 0o644)
+    tap.equal(r.code, 0, "a pxar of %s" % path, r)
+    return pxar
+
+
+def check_pxar_user(tap, pluck, pxar, scratch):
+    target = scratch.new_dir("user-pxar")
+    os.chown(target, NOBODY, NOBODY)
+    r = pluck.run("pxar", "extract", pxar, target)
+    own = os.path.join(target, "posix/own-1000")
+    tap.ok(r.code == 1 and "metadata" in r.text and read(own) == b"own-1000" and os.lstat(own).st_uid == NOBODY,
+           "pxar extract not as root: what could not be applied is told, exit code 1", r)
+    shutil.rmtree(os.path.join(target, "posix"))
+    r = pluck.run("pxar", "extract", pxar, target, "--no-same-owner", "--xattrs", "user", "--path", "posix/own-1000")
+    tap.ok(r.code == 0 and not r.err.count(b"metadata") and read(os.path.join(target, "own-1000")) == b"own-1000",
+           "pxar extract not as root, --no-same-owner: exit code 0", r)
+    locked = scratch.new_dir("locked-pxar")
+    for where in locked, os.path.join(locked, "below"):
+        r = pluck.run("pxar", "extract", pxar, where)
+        tap.ok(r.code == 7 and b"locked" in r.err and not os.listdir(locked), "pxar extract, a target without permission: exit code 7", r)
+    os.chmod(pxar, 0o600)
+    r = pluck.run("pxar", "extract", pxar, os.path.join(target, "never"))
+    tap.ok(r.code != 0 and b".pxar" in r.err and not os.path.exists(os.path.join(target, "never")), "pxar extract, no right to read: no target", r)
+
+
+def check_user(tap, scratch, disk, pxar):
     if not ROOT or not shutil.which("setpriv"):
         tap.skip("as an ordinary user", "needs root and setpriv")
         return
@@ -199,6 +231,7 @@ def check_user(tap, scratch, disk):
         locked = scratch.new_dir("locked")
         r = pluck.run("extract", *disk, "a/raw/etc", locked)
         tap.ok(r.code == 7 and b"locked" in r.err and not os.listdir(locked), "a target without permission: exit code 7", r)
+        check_pxar_user(tap, pluck, pxar, scratch)
 
 
 def check_pipe(tap, pluck, disk):
@@ -229,7 +262,7 @@ with Tap() as tap, Scratch() as scratch, Pluck(scratch) as pluck:
     check_overwrite(tap, pluck, disk, scratch)
     check_metadata(tap, pluck, disk, volume, scratch)
     check_devices(tap, pluck, disk, scratch)
-    check_space(tap, pluck, disk, scratch)
+    check_space(tap, pluck, disk, make_pxar(tap, pluck, disk, scratch, "data"), scratch)
     check_pipe(tap, pluck, disk)
     check_ended(tap, pluck, scratch)
-    check_user(tap, scratch, disk)
+    check_user(tap, scratch, disk, make_pxar(tap, pluck, disk, scratch, "posix"))

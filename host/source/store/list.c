@@ -292,16 +292,18 @@ static int list_ns(const struct ns_listing *l, const char *ns, unsigned int dept
 		r = read_names(r, is_id, compare_text, &names);
 	if (r < 0)
 		return store_denied(l->store, r, "read namespaces", err);
-	for (size_t k = 0; k < names.nr && r >= 0; k++) {
+	for (size_t k = 0; k < names.nr && r == 0; k++) {
 		(void)snprintf(below, sizeof(below), "%s%s%s", ns, *ns ? "/" : "", names.v[k]);
 		buf_reset(&path);
 		if (names_ns_path(below, &path) < 0)
 			continue;	/* too deep or too long for a namespace */
 		r = store_open_dir(l->store, below, ".", NULL);
-		if (r < 0) {
+		if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP) {
 			r = 0;		/* no directory, or gone meanwhile */
 			continue;
 		}
+		if (r < 0)
+			return store_denied(l->store, r, "read namespaces", err);
 		(void)close(r);
 		r = list_ns(l, below, depth - 1, err);
 	}
