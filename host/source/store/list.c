@@ -155,6 +155,12 @@ static void read_owner(int group_fd, char *ret, size_t room)
 	}
 }
 
+/* What opening a directory says of a name that has none: gone meanwhile, a file, a symbolic link. */
+static bool is_none(int code)
+{
+	return code == -ENOENT || code == -ENOTDIR || code == -ELOOP;
+}
+
 struct listing {
 	struct store *store;
 	const char *ns;
@@ -223,6 +229,7 @@ static int list_snapshot(const struct listing *l, int fd, struct store_snapshot_
 	return l->fn(l->arg, i);
 }
 
+/* Return: -ENOENT, -ENOTDIR, -ELOOP if there is no such directory. */
 static int list_group(const struct listing *l, const char *type, const char *id, struct err *err)
 {
 	CLEANUP_NAMES struct names times = { 0 };
@@ -232,8 +239,6 @@ static int list_group(const struct listing *l, const char *type, const char *id,
 
 	(void)snprintf(path, sizeof(path), "%s/%s", type, id);
 	group = store_open_dir(l->store, l->ns, path, err);
-	if (group == -ENOTDIR || group == -ELOOP)
-		return 0;
 	if (group < 0)
 		return group;
 	read_owner(group, owner, sizeof(owner));
@@ -245,8 +250,8 @@ static int list_group(const struct listing *l, const char *type, const char *id,
 		struct store_snapshot_info i = { .type = type, .id = id };
 		CLEANUP_CLOSE int fd = openat(group, times.v[k], O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
-		if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
-			continue;	/* removed meanwhile, or no snapshot */
+		if (fd < 0 && is_none(-errno))
+			continue;
 		if (fd < 0)
 			return store_denied(l->store, -errno, path, err);
 		(void)names_parse_time(times.v[k], NAMES_TIME_TEXT - 1, &i.time);
@@ -266,7 +271,7 @@ int store_list_group(struct store *s, const char *ns, const char *type, const ch
 	if (names_check_type(type) < 0 || names_check_id(id, strlen(id)) < 0)
 		return err_text(err, -EINVAL, "bad group name");
 	r = list_group(&l, type, id, err);
-	return r == -ENOENT ? err_text(err, r, "group %s/%s does not exist", type, id) : r;
+	return is_none(r) ? err_text(err, -ENOENT, "group %s/%s does not exist", type, id) : r;
 }
 
 struct ns_listing {
@@ -279,14 +284,14 @@ struct ns_listing {
 static int list_ns(const struct ns_listing *l, const char *ns, unsigned int depth, struct err *err)
 {
 	CLEANUP_NAMES struct names names = { 0 };
-	char below[NAMES_NS_MAX + NAMES_ID_MAX + 2];
+	char below[NAMES_NS_MAX + NAMES_ID_MAX + 2], inner[NAMES_ID_MAX + 4];
 	CLEANUP_BUF struct buf path = BUF_INIT;
 	int r = l->fn(l->arg, ns);
 
 	if (r < 0 || !depth)
 		return r;
 	r = store_open_dir(l->store, ns, "ns", NULL);
-	if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP)
+	if (is_none(r))
 		return 0;
 	if (r >= 0)
 		r = read_names(r, is_id, compare_text, &names);
@@ -297,9 +302,10 @@ static int list_ns(const struct ns_listing *l, const char *ns, unsigned int dept
 		buf_reset(&path);
 		if (names_ns_path(below, &path) < 0)
 			continue;	/* too deep or too long for a namespace */
-		r = store_open_dir(l->store, below, ".", NULL);
-		if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP) {
-			r = 0;		/* no directory, or gone meanwhile */
+		(void)snprintf(inner, sizeof(inner), "ns/%s", names.v[k]);
+		r = store_open_dir(l->store, ns, inner, NULL);
+		if (is_none(r)) {
+			r = 0;
 			continue;
 		}
 		if (r < 0)
@@ -318,6 +324,18 @@ int store_list_ns(struct store *s, const char *ns, unsigned int depth, store_ns_
 	if (base < 0)
 		return base == -ENOENT ? err_text(err, -ENOENT, "namespace '%s' does not exist", ns) : base;
 	return list_ns(&l, ns, depth, err);
+}
+
+/* A group of a listing: what is none is passed over. */
+static int list_one(const struct listing *l, const char *type, const char *id, struct err *err)
+{
+	int r = list_group(l, type, id, err);
+
+	if (!is_none(r))
+		return r;
+	if (err)
+		*err = ERR_INIT;
+	return 0;
 }
 
 int store_list(struct store *s, const char *ns, store_snapshot_fn *fn, void *arg, struct err *err)
@@ -340,7 +358,7 @@ int store_list(struct store *s, const char *ns, store_snapshot_fn *fn, void *arg
 		if (r >= 0)
 			r = read_names(r, is_id, compare_ids, &ids);
 		for (size_t k = 0; k < ids.nr && r >= 0; k++)
-			r = list_group(&l, types[t], ids.v[k], err);
+			r = list_one(&l, types[t], ids.v[k], err);
 		if (r < 0)
 			return err && err->text[0] ? r : err_set(err, r, "list '%s'", types[t]);
 	}
