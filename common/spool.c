@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/io.h"
 #include "common/log.h"
 
 #define BLOCK ((size_t)256 << 10)
@@ -48,22 +49,6 @@ static int write_block(uint64_t at, const uint8_t *p)
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		done += n > 0 ? (size_t)n : 0;
-	}
-	return 0;
-}
-
-static int read_file(uint64_t off, uint8_t *p, size_t n)
-{
-	while (n) {
-		const ssize_t got = pread(file, p, n, (off_t)off);
-
-		if (got == 0 || (got < 0 && errno != EINTR))
-			return got ? -errno : -EIO;
-		if (got < 0)
-			continue;
-		p += got;
-		off += (uint64_t)got;
-		n -= (size_t)got;
 	}
 	return 0;
 }
@@ -137,7 +122,7 @@ int spool_read(const struct spool *s, uint64_t off, void *p, size_t n)
 		if (b->data)
 			memcpy(to, b->data + at, part);
 		else
-			r = read_file(b->at * BLOCK + at, to, part);
+			r = io_pread_full(file, to, part, b->at * BLOCK + at);
 		to += part;
 		off += part;
 		n -= part;

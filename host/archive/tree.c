@@ -178,7 +178,7 @@ static int made_add(struct tree *t, uint64_t from, uint64_t to, struct err *err)
 	if (t->made.len / sizeof(made) >= LINKS_MAX)
 		return 0;	/* links to what comes now will be files */
 	r = spool_add(&t->made, &made, sizeof(made));
-	return r < 0 ? err_set(err, r, "table of hard links") : 0;
+	return r < 0 ? err_set(err, r, "table of hard links (temporary file)") : 0;
 }
 
 static int by_from(const void *x, const void *y)

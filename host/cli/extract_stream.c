@@ -10,7 +10,6 @@
 
 #include "common/cleanup.h"
 #include "common/io.h"
-#include "common/spool.h"
 #include "host/cli/zout.h"
 #include "host/restore/sum.h"
 
@@ -330,7 +329,6 @@ static int extract_to_stream(struct extract *x, struct err *err)
 
 int extract_run(struct extract *x, struct err *err)
 {
-	spool_prepare();
 	if (x->dry_run)
 		return extract_plan(x, err);
 	return x->form == FORM_DIR ? extract_to_dir(x, err) : extract_to_stream(x, err);

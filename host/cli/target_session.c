@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/spool.h"
 #include "host/cli/archive.h"
 #include "host/cli/target.h"
 #include "host/confine/confine.h"
@@ -16,8 +17,12 @@ static uint32_t last_vm;	/* that this process was connected to */
 
 int target_confine(const struct target *t, struct err *err)
 {
-	int r = confined ? 0 : confine_command(t->out_dir ? *t->out_dir : -1, err);
+	int r;
 
+	if (confined)
+		return 0;
+	spool_prepare();
+	r = confine_command(t->out_dir ? *t->out_dir : -1, err);
 	confined = r == 0;
 	return r;
 }

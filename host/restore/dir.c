@@ -140,7 +140,7 @@ static int end_file(struct restore_target *base, struct unpack *u, const struct 
 	r = unpack_has_links(u, e) ? links_made_add(&u->links, e->pos, t->file.fd) : 0;
 	if (r < 0) {
 		file_end(&t->file);
-		return err_set(err, r, "table of hard links");
+		return err_set(err, r, "table of hard links (temporary file)");
 	}
 	meta_flags(t->file.fd, e, &u->rep);
 	file_end(&t->file);

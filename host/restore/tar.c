@@ -195,7 +195,7 @@ static int end_file(struct restore_target *base, struct unpack *u, const struct 
 {
 	const int r = unpack_has_links(u, e) ? links_made_note(&u->links, e) : 0;
 
-	return r < 0 ? err_set(err, r, "table of hard links") : end_member(self(base), e, err);
+	return r < 0 ? err_set(err, r, "table of hard links (temporary file)") : end_member(self(base), e, err);
 }
 
 static int bad_file(struct restore_target *base, struct unpack *u, const struct pxar_entry *e, int code,

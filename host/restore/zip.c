@@ -113,7 +113,7 @@ static int end_file(struct restore_target *base, struct unpack *u, const struct 
 	if (r < 0)
 		return r;
 	r = unpack_has_links(u, e) ? links_made_note(&u->links, e) : 0;
-	return r < 0 ? err_set(err, r, "table of hard links") : zip_writer_end(t->w, err);
+	return r < 0 ? err_set(err, r, "table of hard links (temporary file)") : zip_writer_end(t->w, err);
 }
 
 static int bad_file(struct restore_target *base, struct unpack *u, const struct pxar_entry *e, int code,

@@ -276,7 +276,7 @@ static int add_central(struct zip_writer *z, struct err *err)
 	z->nr++;
 	if (r < 0)
 		z->broken = true;
-	return r < 0 ? err_set(err, r, "directory of the zip") : 0;
+	return r < 0 ? err_set(err, r, "directory of the zip (temporary file)") : 0;
 }
 
 int zip_writer_end(struct zip_writer *z, struct err *err)
@@ -340,7 +340,7 @@ static int write_central(struct zip_writer *z, struct err *err)
 		r = spool_read(&z->central, at, z->block, n);
 		if (r < 0)
 			z->broken = true;
-		r = r < 0 ? err_set(err, r, "directory of the zip") : write_out(z, z->block, n, err);
+		r = r < 0 ? err_set(err, r, "directory of the zip (temporary file)") : write_out(z, z->block, n, err);
 	}
 	return r;
 }
