@@ -64,7 +64,7 @@ static int fail(struct archive *a, bool dir, int error, uint64_t off, const char
 	a->q->reply->errors++;
 	if (!a->q->ext)
 		return err_set(a->q->err, error, "%s", what);
-	(void)snprintf(e.text, sizeof(e.text), "%s: %s", what, strerror(-error));
+	(void)snprintf(e.text, sizeof(e.text), "%s", what);
 	return dir ? pxar_enc_dir_error(a->enc, &e) : pxar_enc_error(a->enc, &e);
 }
 
@@ -225,7 +225,7 @@ static int send_file(struct archive *a, struct pxar_entry *e, const struct statx
 	meta_attrs(&a->meta, fd, dirfd, name, a->q->ext, e);
 	if (fd >= 0) {
 		meta_flags(fd, e);
-		error = native_decoder(a->meta.native, fd, st, &decoder);
+		error = native_decoder(a->meta.native, fd, st, &decoder, &what);
 		if (decoder)
 			e->size = e->payload_size = decmpfs_size(decoder);
 		if (a->q->no_data && e->size)
@@ -234,9 +234,7 @@ static int send_file(struct archive *a, struct pxar_entry *e, const struct statx
 			find_holes(a, fd, st, e);
 		data_begin(&d, fd, e->payload_size);
 		d.decoder = decoder;
-		if (error)
-			what = "decompress the file (decmpfs)";
-		else
+		if (!error)
 			error = check_readable(a, &d, st, e, &what);
 		if (error && !a->q->ext)
 			return fail_entry(a, error, 0, what);
@@ -249,7 +247,7 @@ static int send_file(struct archive *a, struct pxar_entry *e, const struct statx
 	if (r < 0)
 		return r;
 	if (fd < 0)
-		return fail_entry(a, fd, 0, "open the file");
+		return fail_entry(a, fd, 0, native_open_failed(fd));
 	return send_payload(a, &d, e, error, what);
 }
 

@@ -48,17 +48,15 @@ static int send_file(struct request *q, struct item *i)
 	CLEANUP_CLOSE int fd = resolve_open(item_dirfd(i), i->name, FILE_FLAGS);
 	CLEANUP(decmpfs_closep) struct decmpfs *decoder = NULL;
 	uint64_t size = i->st.stx_size;
-	const char *what = "";
+	const char *what = "read the file";
 	struct data d;
 	int r;
 
 	if (fd < 0)
-		return err_set(q->err, fd, "open the file");
+		return err_set(q->err, fd, "%s", native_open_failed(fd));
 	r = native_check_data(&i->native, fd, &i->st, &what);
-	if (r == 0) {
-		what = "decompress the file (decmpfs)";
-		r = native_decoder(&i->native, fd, &i->st, &decoder);
-	}
+	if (r == 0)
+		r = native_decoder(&i->native, fd, &i->st, &decoder, &what);
 	if (r < 0)
 		return err_set(q->err, r, "%s", what);
 	if (decoder)

@@ -138,7 +138,7 @@ void native_stat(const struct native *n, int fd, int dirfd, const char *name, st
 		st->stx_size = head.size;
 }
 
-int native_decoder(const struct native *n, int fd, const struct statx *st, struct decmpfs **ret)
+int native_decoder(const struct native *n, int fd, const struct statx *st, struct decmpfs **ret, const char **ret_what)
 {
 	struct statx own;
 	int dev, r = 0;
@@ -154,5 +154,14 @@ int native_decoder(const struct native *n, int fd, const struct statx *st, struc
 	dev = n->error ? n->error : disk_open(n->dev);
 	if (dev >= 0)
 		r = decmpfs_open(fd, dev, (uint32_t)own.stx_ino, ret);
-	return dev < 0 ? dev : r;
+	if (dev < 0)
+		r = dev;
+	*ret_what = r == -EOPNOTSUPP ? "compressed by macOS in a way that is not decoded, such as LZFSE" :
+		    r < 0	     ? "decompress what macOS compressed (decmpfs)" : *ret_what;
+	return r;
+}
+
+const char *native_open_failed(int error)
+{
+	return error == -ENOKEY ? "the file is encrypted and there is no key" : "open the file";
 }

@@ -40,9 +40,13 @@ void native_stat(const struct native *n, int fd, int dirfd, const char *name, st
 
 /**
  * native_decoder() - for an open file whose contents the driver does not show, though they are there
- * Return: 0, with NULL in @ret if it needs none; -EOPNOTSUPP for a compression that is not known; -EUCLEAN; negative errno.
+ * Return: 0, with NULL in @ret if it needs none; -EOPNOTSUPP for a compression that is not known, -EUCLEAN, negative errno, with what
+ * that means in @ret_what.
  */
-int native_decoder(const struct native *n, int fd, const struct statx *st, struct decmpfs **ret);
+int native_decoder(const struct native *n, int fd, const struct statx *st, struct decmpfs **ret, const char **ret_what);
+
+/** native_open_failed() - a file cannot be opened for @error. Return: what that means, static. */
+const char *native_open_failed(int error);
 
 /**
  * native_check_data() - does what the driver gives as this open file's contents stand for them?

@@ -89,7 +89,7 @@ int map_handle(struct request *q)
 	if (!i.stream) {
 		fd = resolve_open(item_dirfd(&i), i.name, O_RDONLY | O_NONBLOCK | O_NOATIME);
 		if (fd < 0)
-			return err_set(q->err, fd, "open the file");
+			return err_set(q->err, fd, "%s", native_open_failed(fd));
 	}
 	r = i.stream ? holes_add(&h, 0, i.st.stx_size) : holes_map(fd, i.st.stx_size, &h);
 	if (r < 0)

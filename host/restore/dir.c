@@ -170,7 +170,7 @@ static int bad_file(struct restore_target *base, struct unpack *u, const struct 
 	int r = keep_partial(t, u, e, &what);
 
 	(void)err;
-	report_note(&u->rep, e->name, r < 0 ? r : code, r < 0 ? "not read whole, and the part not kept" : what);
+	unpack_bad(u, e, r < 0 ? r : code, r < 0 ? "not read whole, and the part not kept" : what);
 	file_end(&t->file);
 	return 0;
 }

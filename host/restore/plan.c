@@ -125,7 +125,7 @@ static int bad_file(struct restore_target *base, struct unpack *u, const struct 
 {
 	(void)base;
 	(void)err;
-	report_note(&u->rep, e->name, code, "not read whole");
+	unpack_bad(u, e, code, "not read whole");
 	return 0;
 }
 

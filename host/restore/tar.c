@@ -203,8 +203,8 @@ static int bad_file(struct restore_target *base, struct unpack *u, const struct 
 {
 	struct to_tar *t = self(base);
 
-	report_note(&u->rep, e->name, code,
-		    t->broken ? "not read whole" : "not read whole; what is missing is zeros in the tar");
+	unpack_bad(u, e, code,
+		   t->broken ? "not read whole" : "not read whole; what is missing is zeros in the tar");
 	return t->broken ? 0 : end_member(t, e, err);
 }
 

@@ -83,17 +83,33 @@ void unpack_meta_lost(struct unpack *u, const struct pxar_entry *e, int code, co
 	report_note(&u->rep, e->name_len ? e->name : NULL, code, what);
 }
 
-/* What whoever made the stream could not read of an entry, in their own words, made safe. */
+#define WHAT_MAX (64 + 4 * sizeof(((struct pxar_error *)NULL)->text))
+
+/* What happened, and why in the words of whoever made the stream, made safe. Return: @ret. */
+static const char *reason(const char *what, const struct pxar_error *why, char ret[static WHAT_MAX])
+{
+	char quoted[4 * sizeof(why->text)];
+
+	if (why && why->text[0])
+		(void)snprintf(ret, WHAT_MAX, "%s (%s)", what, log_quote(why->text, strlen(why->text), quoted, sizeof(quoted)));
+	else
+		(void)snprintf(ret, WHAT_MAX, "%s", what);
+	return ret;
+}
+
+void unpack_bad(struct unpack *u, const struct pxar_entry *e, int code, const char *what)
+{
+	char text[WHAT_MAX];
+
+	report_note(&u->rep, e->name, code, reason(what, u->why, text));
+}
+
 static void tell_meta(struct stream *s, const struct pxar_entry *e)
 {
-	const char *text = e->meta_error.text;
-	char quoted[4 * sizeof(e->meta_error.text)], what[sizeof(quoted) + 64];
+	char text[WHAT_MAX];
 
-	if (!e->meta_error.code)
-		return;
-	(void)snprintf(what, sizeof(what), "metadata not read whole%s%s%s", *text ? " (" : "",
-		       log_quote(text, strlen(text), quoted, sizeof(quoted)), *text ? ")" : "");
-	unpack_meta_lost(&s->u, e, e->meta_error.code, what);
+	if (e->meta_error.code)
+		unpack_meta_lost(&s->u, e, e->meta_error.code, reason("metadata not read whole", &e->meta_error, text));
 }
 
 bool unpack_has_links(const struct unpack *u, const struct pxar_entry *e)
@@ -435,13 +451,14 @@ static int end_file(struct stream *s, struct err *err)
 
 static int on_file_end(struct stream *s, const struct pxar_error *error, struct err *err)
 {
+	char text[WHAT_MAX];
 	int r = 0;
 
 	if (s->file == FILE_UNWANTED && !error->code)
 		s->file = FILE_NONE;
 	if (error->code && (s->file == FILE_HELD || s->file == FILE_UNWANTED)) {
 		s->file = FILE_NONE;
-		leave_out(&s->u, s->e->name, error->code, "not readable");
+		leave_out(&s->u, s->e->name, error->code, reason("not readable", error, text));
 	}
 	if (s->file == FILE_HELD)
 		r = begin_file(s, err);
@@ -449,7 +466,9 @@ static int on_file_end(struct stream *s, const struct pxar_error *error, struct 
 		return r < 0 ? r : 0;
 	if (error->code) {
 		s->u.rep.r->incomplete++;
+		s->u.why = error;
 		r = s->ops->bad(s->t, &s->u, s->e, error->code, err);
+		s->u.why = NULL;
 	} else {
 		r = end_file(s, err);
 	}
@@ -459,9 +478,11 @@ static int on_file_end(struct stream *s, const struct pxar_error *error, struct 
 
 static int on_dir_end(struct stream *s, const struct pxar_error *error, struct err *err)
 {
+	char text[WHAT_MAX];
+
 	if (error->code) {
 		s->u.rep.r->incomplete++;
-		report_note(&s->u.rep, NULL, error->code, "directory not read whole");
+		report_note(&s->u.rep, NULL, error->code, reason("directory not read whole", error, text));
 	}
 	report_pop(&s->u.rep);
 	if (s->lost) {

@@ -24,6 +24,7 @@ struct unpack {
 	const struct restore_options *o;
 	bool ext;			/* the stream has private items: link_id says which files have several names */
 	struct report rep;
+	const struct pxar_error *why;	/* within bad(): what whoever made the stream says; NULL: nothing */
 	struct links_made links;	/* files that hard links may refer to */
 };
 
@@ -97,6 +98,9 @@ int unpack_may_take(struct unpack *u, int dirfd, const struct pxar_entry *e);
 
 /** unpack_meta_lost() - count and tell of a piece of metadata. */
 void unpack_meta_lost(struct unpack *u, const struct pxar_entry *e, int code, const char *what);
+
+/** unpack_bad() - tell of a file that did not come whole, with the reason that the stream has for it. */
+void unpack_bad(struct unpack *u, const struct pxar_entry *e, int code, const char *what);
 
 /** unpack_has_links() - may hard links to this file come? */
 bool unpack_has_links(const struct unpack *u, const struct pxar_entry *e);

@@ -123,8 +123,8 @@ static int bad_file(struct restore_target *base, struct unpack *u, const struct 
 	const bool over = zip_writer_is_broken(t->w);
 	int r;
 
-	report_note(&u->rep, e->name, code,
-		    over ? "not read whole" : "not read whole; what is missing is zeros in the zip");
+	unpack_bad(u, e, code,
+		   over ? "not read whole" : "not read whole; what is missing is zeros in the zip");
 	if (over)
 		return 0;
 	r = zip_writer_upto(t->w, e->size, err);

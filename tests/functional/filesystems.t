@@ -289,8 +289,13 @@ def check_decmpfs(tap, scratch):
             r = pluck.run("extract", *source, "mac/raw/" + name, "-")
             tap.ok(r.code == 0 and r.out == data, "decmpfs: %s" % name, r, len(r.out))
         target = scratch.new_dir("decmpfs")
-        r = pluck.run("extract", *source, "mac/raw", target)
+        report = scratch.join("decmpfs.json")
+        r = pluck.run("extract", "--report", report, *source, "mac/raw", target)
         tap.ok(r.code == 1 and all(n.encode() in r.err for n in bad), "decmpfs: what cannot be decoded is named", r)
+        why = "not readable (compressed by macOS in a way that is not decoded, such as LZFSE)"
+        with open(report, encoding="utf-8") as f:
+            found = [(p["text"], p["error"], p["what"]) for p in json.load(f)["problems"] if "lzfse" in p["text"]]
+        tap.ok(("lzfse': " + why).encode() in r.err and found == [("raw/lzfse", "EOPNOTSUPP", why)], "decmpfs: with the reason, also in the report", r, found)
         seen = {os.path.basename(p).decode(): e for p, e in M.from_tree(target).items() if e.type == "f"}
         tap.equal({n: seen[n].sha if n in seen else None for n in contents}, {n: hashlib.sha256(c).hexdigest() for n, (_, c) in contents.items()},
                   "decmpfs: a directory has the contents")

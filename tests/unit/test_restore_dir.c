@@ -308,6 +308,11 @@ static void test_names(void **state)
 	assert_int_equal(restore(&plain), -ENODATA);
 }
 
+static bool told(const char *line)
+{
+	return strstr(notes, line) != NULL;
+}
+
 static void test_errors(void **state)
 {
 	const struct pxar_error e = { .code = -EIO, .off = 1, .text = "bad\nsector" };
@@ -325,6 +330,7 @@ static void test_errors(void **state)
 	assert_int_equal(restore(&plain), 0);
 	assert_int_equal(rep.files, 2);
 	assert_int_equal(rep.incomplete, 2);
+	assert_true(told("broken: not read whole, left out (bad\\x0asector): EIO") && told("d: directory not read whole (bad\\x0asector): EIO"));
 	assert_false(exists("broken"));
 	o.keep_partial = true;
 	o.overwrite = RESTORE_OVERWRITE_ALWAYS;
@@ -336,11 +342,6 @@ static void test_errors(void **state)
 	assert_false(exists("whole"));
 	assert_true(exists("whole.partial"));
 	no_temporary();
-}
-
-static bool told(const char *line)
-{
-	return strstr(notes, line) != NULL;
 }
 
 /* Metadata that could not be read costs nothing else. */
@@ -402,7 +403,7 @@ static void test_filter(void **state)
 	assert_false(exists("top/empty") || exists("top/deep/er/x.h") || exists("top/old") || exists("top/doc/old"));
 	assert_int_equal(rep.dirs, 4);
 	assert_int_equal(rep.left_out, 1);
-	assert_true(told("top/unknown: not readable"));
+	assert_true(told("top/unknown: not readable (bad): EIO"));
 	/* Beneath the one thing that was asked for. */
 	filter_free(f);
 	o.filter = f = filter_new();
