@@ -5,27 +5,26 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/log.h"
+#include "host/vm/cgroup_place.h"
 
 #define PREFIX "pluck-"
 #define PREFIX_LEN (sizeof(PREFIX) - 1)
 #define NAME_HEX 16
 #define NAME_LEN (PREFIX_LEN + NAME_HEX)
-#define OURS "pluck-commands"		/* where our own processes go */
-#define OURS_LEN sizeof(OURS)		/* with the slash before it */
 #define FILE_MAX 65536
 #define PIDS_MAX 64			/* processes of our own that are moved */
 #define GONE_MS 1000
@@ -33,12 +32,6 @@
 enum { MEMORY, PIDS, NR_CONTROLLERS };
 
 static const char *const controllers[NR_CONTROLLERS] = { "memory", "pids" };
-
-/* Our own group in the hierarchy of one controller. */
-struct place {
-	int version;		/* 0: there is none */
-	char dir[PATH_MAX];
-};
 
 /* One directory of a VM's group. */
 struct group {
@@ -54,99 +47,28 @@ struct cgroup {
 	char text[96];
 };
 
-static bool has_word(const char *list, size_t len, const char *word)
+static void find_place(const char *controller, struct cgroup_place *ret)
 {
-	const size_t n = strlen(word);
-
-	for (size_t at = 0; at < len;) {
-		const char *end = memchr(list + at, ',', len - at);
-		const size_t part = end ? (size_t)(end - list) - at : len - at;
-
-		if (part == n && !memcmp(list + at, word, n))
-			return true;
-		at += part + 1;
-	}
-	return false;
-}
-
-/* Of lines "ID:CONTROLLERS:PATH"; those of version 2 have no controllers. Return: version, 0; the path is cut off in place. */
-static int own_path(char *text, const char *controller, const char **ret)
-{
-	int version = 0;
-
-	for (char *line = text, *next; line && *line; line = next) {
-		char *list = strchr(line, ':'), *path = list ? strchr(list + 1, ':') : NULL;
-
-		next = strchr(line, '\n');
-		if (next)
-			*next++ = 0;
-		if (!path)
-			continue;
-		if (has_word(list + 1, (size_t)(path - list - 1), controller)) {
-			*ret = path + 1;
-			return 1;
-		}
-		if (path == list + 1) {
-			*ret = path + 1;
-			version = 2;
-		}
-	}
-	return version;
-}
-
-/* Where a hierarchy is mounted, and which of its groups is to be seen there. @line: of mountinfo. */
-static bool is_mount(const char *line, int version, const char *controller, char root[static PATH_MAX],
-		     char point[static PATH_MAX])
-{
-	const char *tail = strstr(line, " - ");
-	char type[16], options[256];
-
-	if (!tail || sscanf(tail, " - %15s %*s %255s", type, options) != 2 ||
-		sscanf(line, "%*s %*s %*s %4095s %4095s", root, point) != 2 || strchr(point, '\\') || strchr(root, '\\'))
-		return false;
-	if (version == 2)
-		return !strcmp(type, "cgroup2");
-	return !strcmp(type, "cgroup") && has_word(options, strlen(options), controller);
-}
-
-static bool find_mount(struct place *p, const char *controller, const char *path)
-{
-	CLEANUP_FILE FILE *f = fopen("/proc/self/mountinfo", "re");
-	CLEANUP_FREE char *line = NULL;
-	char root[PATH_MAX], point[PATH_MAX];
-	size_t room = 0;
-
-	while (f && getline(&line, &room, f) > 0) {
-		size_t len;
-		int n;
-
-		if (!is_mount(line, p->version, controller, root, point))
-			continue;
-		len = strcmp(root, "/") != 0 ? strlen(root) : 0;
-		if (strncmp(path, root, len) != 0 || (path[len] && path[len] != '/') || strstr(path, "/.."))
-			continue;
-		n = snprintf(p->dir, sizeof(p->dir), "%s%s", point, path + len);
-		return n > 0 && (size_t)n < sizeof(p->dir);
-	}
-	return false;
-}
-
-static void find_place(const char *controller, struct place *ret)
-{
-	CLEANUP_FREE char *text = NULL;
-	const char *path = NULL;
-	size_t len;
-
-	ret->version = 0;
-	if (io_read_file(AT_FDCWD, "/proc/self/cgroup", FILE_MAX, &text, &len) < 0)
-		return;
-	ret->version = own_path(text, controller, &path);
-	if (ret->version && !find_mount(ret, controller, path))
+	if (cgroup_place_find(controller, ret) < 0)
 		ret->version = 0;
-	/* There are we alone; what is to be divided is the one above. */
-	len = ret->version == 2 ? strlen(ret->dir) : 0;
-	if (len > OURS_LEN && !strcmp(ret->dir + len - OURS_LEN, "/" OURS))
-		ret->dir[len - OURS_LEN] = 0;
+}
+
+/* The directory, unless something else is mounted over it. Return: descriptor; negative errno. */
+static int open_place(const struct cgroup_place *p)
+{
+	CLEANUP_CLOSE int fd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct statfs st;
+
+	if (fd < 0 || fstatfs(fd, &st) < 0)
+		return -errno;
+	if (st.f_type != (p->version == 2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC))
+		return -ENOENT;
+	return TAKE_FD(fd);
+}
+
+static bool is_delegated(const char *dir)
+{
+	return cgroup_is_delegated(dir, access("/run/systemd/system", F_OK) == 0);
 }
 
 static int put(int dir, const char *file, const char *text)
@@ -177,16 +99,6 @@ static uint64_t get_number(int dir, const char *file, const char *word)
 		return 0;
 	at = strstr(text, word);
 	return at ? strtoull(at + strlen(word), NULL, 10) : 0;
-}
-
-/* Under systemd: is the group ours to divide? */
-static bool is_delegated(const char *dir)
-{
-	char v = 0;
-
-	if (access("/run/systemd/system", F_OK) < 0)
-		return true;
-	return (getxattr(dir, "user.delegate", &v, 1) == 1 || getxattr(dir, "trusted.delegate", &v, 1) == 1) && v == '1';
 }
 
 static bool is_child(long pid)
@@ -238,11 +150,11 @@ static int make_room(int parent)
 		}
 		pids[nr++] = pid;
 	}
-	if (r == 0 && mkdirat(parent, OURS, 0755) < 0 && errno != EEXIST)
+	if (r == 0 && mkdirat(parent, CGROUP_OURS, 0755) < 0 && errno != EEXIST)
 		r = -errno;
 	if (r < 0)
 		return r;
-	below = openat(parent, OURS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	below = openat(parent, CGROUP_OURS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (below < 0)
 		return -errno;
 	for (size_t i = 0; i < nr; i++) {
@@ -257,17 +169,17 @@ static int make_room(int parent)
  * Version 2: groups below are to have the controllers. Both at once: pids alone would be taken where there are processes, and
  * leave groups that can have none.
  */
-static int enable(const char *dir)
+static int enable(const struct cgroup_place *p)
 {
 	static const char words[] = "+memory +pids";
 	CLEANUP_CLOSE int parent = -1;
 	int r;
 
-	if (!is_delegated(dir))
+	if (!is_delegated(p->dir))
 		return -EPERM;
-	parent = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	parent = open_place(p);
 	if (parent < 0)
-		return -errno;
+		return parent;
 	r = put(parent, "cgroup.subtree_control", words);
 	if (r != -EBUSY)
 		return r;
@@ -344,9 +256,9 @@ static void remove_group(struct group *g)
 }
 
 /* The group for a controller: that of the other one, if both are in one hierarchy. */
-static int get_group(struct cgroup *g, int c, const struct place *places)
+static int get_group(struct cgroup *g, int c, const struct cgroup_place *places)
 {
-	const struct place *p = &places[c];
+	const struct cgroup_place *p = &places[c];	/* version 0: there is none */
 	struct group *n = &g->group[g->nr];
 	int r;
 
@@ -355,9 +267,9 @@ static int get_group(struct cgroup *g, int c, const struct place *places)
 	if (p->version == 1 && !is_delegated(p->dir))
 		return -EPERM;
 	*n = (struct group){ .dir = -1 };
-	n->parent = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	n->parent = open_place(p);
 	if (n->parent < 0)
-		return -errno;
+		return n->parent;
 	if (c && g->nr && !strcmp(places[0].dir, p->dir)) {
 		(void)close(n->parent);
 		g->of[c] = g->of[0];
@@ -416,7 +328,7 @@ static void write_text(struct cgroup *g, const struct cgroup_limits *l)
 
 int cgroup_new(const struct cgroup_limits *l, struct cgroup **ret, struct err *err)
 {
-	CLEANUP_FREE struct place *places = calloc(NR_CONTROLLERS, sizeof(*places));
+	CLEANUP_FREE struct cgroup_place *places = calloc(NR_CONTROLLERS, sizeof(*places));
 	CLEANUP(cgroup_freep) struct cgroup *g = calloc(1, sizeof(*g));
 	int first = 0, enabled = 0;
 	bool tried = false;
@@ -430,7 +342,7 @@ int cgroup_new(const struct cgroup_limits *l, struct cgroup **ret, struct err *e
 		int r;
 
 		if (places[c].version == 2 && !tried)
-			enabled = enable(places[c].dir);
+			enabled = enable(&places[c]);
 		tried |= places[c].version == 2;
 		r = places[c].version == 2 ? enabled : 0;
 		if (r == 0)
@@ -484,10 +396,10 @@ void cgroup_sweep(void)
 {
 	for (int c = 0; c < NR_CONTROLLERS; c++) {
 		CLEANUP_CLOSE int fd = -1;
-		struct place p;
+		struct cgroup_place p;
 
 		find_place(controllers[c], &p);
-		fd = p.version ? open(p.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+		fd = p.version ? open_place(&p) : -1;
 		if (fd >= 0)
 			sweep(fd);
 	}
