@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib"))
@@ -30,39 +31,58 @@ def anonymous(pid):
         return next(int(line.split()[1]) / 1024 for line in f if line.startswith("RssAnon"))
 
 
-def measured(pluck, path, *args):
-    """(exit code, peak of the command, {role: MiB}) with standard output in a file"""
+def cpu_seconds(pid):
+    """of a process with its threads, user and system"""
+    with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as f:
+        return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def commands_seconds():
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def measured(tap, pluck, path, *args):
+    """(exit code, {role: peak in MiB}) with standard output in a file; figures are told as a comment"""
+    pids = roles(pluck.session_pids()[0])
+    before = {role: cpu_seconds(pid) for role, pid in pids.items()}
+    before["command"], begin = commands_seconds(), time.monotonic()
     with open(path, "wb") as out:
         child = pluck.popen(*args, stdout=out, stderr=subprocess.DEVNULL)
-        peak = watch_memory(child, SECONDS)
-    pids = roles(pluck.session_pids()[0])
-    return child.returncode, peak, {"session": peak_memory(pids["session"]), "device": anonymous(pids["device"])}
+        peaks = {"command": watch_memory(child, SECONDS)}
+    wall = time.monotonic() - begin
+    peaks.update((role, peak_memory(pid)) for role, pid in pids.items() if role != "device")
+    peaks["device"] = anonymous(pids["device"])
+    spent = {role: cpu_seconds(pid) - before[role] for role, pid in pids.items()}
+    spent["command"] = commands_seconds() - before["command"]
+    tap.diag("%s %s: %.1f s; CPU s %s; MiB %s" % (args[0], args[-2 if args[0] == "extract" else -1], wall,
+             " ".join("%s %.1f" % i for i in spent.items()), " ".join("%s %.1f" % i for i in peaks.items())))
+    return child.returncode, peaks
 
 
 def check_growth(tap, name, few, many):
-    tap.ok(many[1] < few[1] + GROWTH, name + ": the command's memory is constant", few, many)
-    for role in ("session", "device"):
-        tap.ok(many[2][role] < few[2][role] + GROWTH, "%s: so is that of the %s" % (name, role), few, many)
+    for role in ("command", "session", "broker", "device"):
+        tap.ok(many[1][role] < few[1][role] + GROWTH, "%s: the memory of the %s is constant" % (name, role), few, many)
 
 
 def check_million(tap, pluck, disk, scratch):
     pluck.run("list", *disk, "crowd/raw")
     path = scratch.join("out")
-    few = measured(pluck, path, "list", *disk, "--output-format", "jsonl", "crowd/raw/few")
-    many = measured(pluck, path, "list", *disk, "--output-format", "jsonl", "crowd/raw/many")
+    few = measured(tap, pluck, path, "list", *disk, "--output-format", "jsonl", "crowd/raw/few")
+    many = measured(tap, pluck, path, "list", *disk, "--output-format", "jsonl", "crowd/raw/many")
     with open(path, "rb") as f:
         names = {json.loads(line)["text"] for line in f}
     tap.equal((few[0], many[0], len(names)), (0, 0, MILLION), "a million entries are listed, each once")
     check_growth(tap, "list", few, many)
-    few = measured(pluck, path, "extract", *disk, "--format", "tar", "crowd/raw/few", "-")
-    many = measured(pluck, path, "extract", *disk, "--format", "tar", "crowd/raw/many", "-")
+    few = measured(tap, pluck, path, "extract", *disk, "--format", "tar", "crowd/raw/few", "-")
+    many = measured(tap, pluck, path, "extract", *disk, "--format", "tar", "crowd/raw/many", "-")
     listed = subprocess.run(["tar", "-tf", path], stdout=subprocess.PIPE, check=False)
     tap.equal((few[0], many[0], listed.returncode, len(set(listed.stdout.splitlines()))), (0, 0, 0, MILLION + 1), "and extracted as tar")
     check_growth(tap, "tar", few, many)
     os.unlink(path)
-    few = measured(pluck, path, "extract", *disk, "crowd/raw/few", scratch.new_dir("few"))
+    few = measured(tap, pluck, path, "extract", *disk, "crowd/raw/few", scratch.new_dir("few"))
     target = scratch.new_dir("many")
-    many = measured(pluck, path, "extract", *disk, "crowd/raw/many", target)
+    many = measured(tap, pluck, path, "extract", *disk, "crowd/raw/many", target)
     tap.equal((few[0], many[0], sum(1 for _ in os.scandir(os.path.join(target, "many")))), (0, 0, MILLION), "and into a directory")
     check_growth(tap, "directory", few, many)
     subprocess.run(["rm", "-rf", target], check=False)
