@@ -4,11 +4,14 @@
  * goes escaped.
  */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "host/cli/cli.h"
 #include "host/cli/target.h"
+
+#define STATUS_KILLED (128 + SIGKILL)
 
 static void put_output(const char *p, size_t len, bool terminal)
 {
@@ -51,9 +54,12 @@ static int run_program(const struct target *t, struct client *c, const struct bu
 		r = target_why(t, (int)n, &err);
 		return cli_fail(&err, r);
 	}
-	if (client_last_totals(c)->exit_status < 0)
+	r = client_last_totals(c)->exit_status;
+	if (r < 0)
 		return cli_fail(&err, err_text(&err, -EPROTO, "the VM does not tell how the program ended"));
-	return client_last_totals(c)->exit_status;
+	if (r == STATUS_KILLED && target_ran_out(t, &err))
+		cli_error("the program was killed: %s", err.text);
+	return r;
 }
 
 static int run_run(const struct args *a)
@@ -92,7 +98,8 @@ const struct command cmd_run = {
 	.help = "run a program of the tools image inside the VM",
 	.more = "The disks are /dev/vda, /dev/vdb, ... in the order given, read-only; volumes that were listed are\n"
 		"mounted below /mnt. PROGRAM is any applet of busybox, or one of the image's own tools, such as\n"
-		"blkid. The exit status is the program's own.\n",
+		"blkid. The exit status is the program's own, 128 and the signal's number if one ended it. If that was for\n"
+		"want of memory (137), a message says so: --memory gives a new VM more.\n",
 	.opts = { target_opts, target_vm_opts },
 	.min_pos = 1,
 	.max_pos = 66,

@@ -118,6 +118,9 @@ int target_stat(const struct target *t, const struct target_path *p, json_t **re
  */
 int target_why(const struct target *t, int code, struct err *err);
 
+/** target_ran_out() - has the VM's kernel ended a program for want of memory? To be asked at once. Return: true with the sentence in @err. */
+bool target_ran_out(const struct target *t, struct err *err);
+
 /** target_sessions() - all of this user's sessions, as session_status_json() gives them (caller decrefs). Return: 0; negative errno. */
 int target_sessions(json_t **ret, struct err *err);
 

@@ -65,6 +65,11 @@ int target_why(const struct target *t, int code, struct err *err)
 	return why.code;
 }
 
+bool target_ran_out(const struct target *t, struct err *err)
+{
+	return session_why(&t->spec, last_vm, err) < 0;
+}
+
 int target_connect(const struct target *t, struct client **ret, int *ret_fd, struct err *err)
 {
 	struct session_spec spec = t->spec;
