@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,12 +19,15 @@
 struct spool_block {
 	uint8_t *data;		/* NULL: in the file */
 	uint64_t at;		/* block of the file */
+	bool has_place;		/* @at is its own */
 };
 
 static int file = -1;
 static atomic_uint_fast64_t file_blocks;
+static atomic_bool tried;
+static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 
-void spool_prepare(void)
+static void open_file(void)
 {
 	const char *dir = getenv("TMPDIR");
 	char name[4096];
@@ -41,6 +45,21 @@ void spool_prepare(void)
 		log_debug("no temporary file in '%s', large tables stay in memory: %s", dir, strerror(errno));
 }
 
+void spool_prepare(void)
+{
+	(void)pthread_mutex_lock(&opening);
+	open_file();
+	atomic_store(&tried, true);
+	(void)pthread_mutex_unlock(&opening);
+}
+
+static bool has_file(void)
+{
+	if (!atomic_load(&tried))
+		spool_prepare();
+	return file >= 0;
+}
+
 static int write_block(uint64_t at, const uint8_t *p)
 {
 	for (size_t done = 0; done < BLOCK;) {
@@ -53,37 +72,59 @@ static int write_block(uint64_t at, const uint8_t *p)
 	return 0;
 }
 
+/* Moves a block to the file, and its memory to @to. */
+static int move_out(struct spool_block *b, struct spool_block *to)
+{
+	int r;
+
+	if (!b->has_place)
+		b->at = atomic_fetch_add(&file_blocks, 1);
+	b->has_place = true;
+	r = write_block(b->at, b->data);
+	if (r < 0)
+		return r;
+	to->data = b->data;
+	b->data = NULL;
+	return 0;
+}
+
+static int make_room(struct spool *s)
+{
+	const size_t room = s->room ? 2 * s->room : 4;
+	struct spool_block *v;
+
+	if (s->nr_blocks < s->room)
+		return 0;
+	v = reallocarray(s->block, room, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	s->block = v;
+	s->room = room;
+	return 0;
+}
+
 /* The last block is full: another one, with its memory if that is enough. */
 static int next_block(struct spool *s)
 {
-	struct spool_block *last = s->nr_blocks ? &s->block[s->nr_blocks - 1] : NULL;
-	struct spool_block next = { 0 };
+	struct spool_block *next;
+	int r = make_room(s);
 
-	if (s->nr_blocks == s->room) {
-		const size_t room = s->room ? 2 * s->room : 4;
-		struct spool_block *v = reallocarray(s->block, room, sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		s->block = v;
-		s->room = room;
-		last = s->nr_blocks ? &v[s->nr_blocks - 1] : NULL;
+	if (r < 0)
+		return r;
+	next = &s->block[s->nr_blocks];
+	if (s->nr_blocks == s->nr_made) {
+		*next = (struct spool_block){ 0 };
+		s->nr_made++;
 	}
-	if (last && file >= 0 && s->nr_blocks >= SPOOL_MEMORY / BLOCK) {
-		int r;
-
-		last->at = atomic_fetch_add(&file_blocks, 1);
-		r = write_block(last->at, last->data);
-		if (r < 0)
-			return r;
-		next.data = last->data;
-		last->data = NULL;
-	} else {
-		next.data = malloc(BLOCK);
-		if (!next.data)
-			return -ENOMEM;
-	}
-	s->block[s->nr_blocks++] = next;
+	if (s->nr_blocks >= SPOOL_MEMORY / BLOCK && has_file())
+		r = move_out(next - 1, next);
+	else
+		next->data = malloc(BLOCK);
+	if (r < 0)
+		return r;
+	if (!next->data)
+		return -ENOMEM;
+	s->nr_blocks++;
 	return 0;
 }
 
@@ -105,6 +146,33 @@ int spool_add(struct spool *s, const void *p, size_t n)
 		from += part;
 		n -= part;
 	}
+	return 0;
+}
+
+int spool_cut(struct spool *s, uint64_t len)
+{
+	const size_t nr = (size_t)((len + BLOCK - 1) / BLOCK);
+	struct spool_block *last = nr ? &s->block[nr - 1] : NULL;
+	uint8_t *memory = NULL;
+
+	if (len >= s->len)
+		return 0;
+	for (; s->nr_blocks > nr; s->nr_blocks--) {
+		struct spool_block *b = &s->block[s->nr_blocks - 1];
+
+		if (!memory)
+			memory = b->data;
+		else
+			free(b->data);
+		b->data = NULL;
+	}
+	s->len = len;
+	/* What is appended to is in memory; what lies behind it had some. */
+	if (last && !last->data) {
+		last->data = memory;
+		return io_pread_full(file, memory, BLOCK, last->at * BLOCK);
+	}
+	free(memory);
 	return 0;
 }
 

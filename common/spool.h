@@ -17,17 +17,20 @@ struct spool_block;
 struct spool {
 	uint64_t len;			/* bytes in it */
 	struct spool_block *block;
-	size_t nr_blocks, room;
+	size_t nr_blocks, nr_made, room;	/* blocks in use; ever made: their places in the file are used again */
 };
 
 /**
  * spool_prepare() - opens the temporary file, in $TMPDIR or /var/tmp, if it is not open yet
- * For a process that may open nothing later on. Without the file, spools stay in memory.
+ * For a process that may open nothing later on; others need not call it. Without the file, spools stay in memory.
  */
 void spool_prepare(void);
 
 /** spool_add() - append. Return: 0; -ENOMEM; -ENOSPC and the like from the temporary file; the spool is of no use then. */
 int spool_add(struct spool *s, const void *p, size_t n);
+
+/** spool_cut() - forget all behind the first @len bytes. Return: 0; as spool_read(), then the spool is of no use. */
+int spool_cut(struct spool *s, uint64_t len);
 
 /** spool_read() - @n bytes from byte @off on. Return: 0; -ERANGE beyond the end; -EIO and the like from the temporary file. */
 int spool_read(const struct spool *s, uint64_t off, void *p, size_t n);

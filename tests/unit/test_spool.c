@@ -111,6 +111,36 @@ static void test_two_with_file(void **state)
 	spool_free(&b);
 }
 
+static void cut(struct spool *s, uint64_t nr)
+{
+	const uint64_t len = nr * sizeof(struct record), want = s->len < len ? s->len : len;
+
+	assert_int_equal(spool_cut(s, len), 0);
+	assert_int_equal(s->len, want);
+}
+
+/* Back from the file into memory and out again, also to within a block, and to nothing. */
+static void test_cut(void **state)
+{
+	static const uint64_t to[] = { NR, NR - 1, NR / 2 + 17, NR / 4, NR / 4 - 20000, 3, 1, 0, 100, NR / 3 };
+	struct spool s = { 0 };
+	size_t before = 0;
+
+	(void)state;
+	for (int round = 0; round < 3; round++) {
+		for (size_t i = 0; i < sizeof(to) / sizeof(*to); i++) {
+			fill(&s, s.len / sizeof(struct record), NR);
+			cut(&s, to[i]);
+			check(&s, to[i]);
+			cut(&s, to[i] + 1);
+		}
+		if (!round)
+			before = peak();
+	}
+	assert_true(peak() - before < ((size_t)1 << 20));
+	spool_free(&s);
+}
+
 /* The file cannot grow: the writer hears of it. */
 static void test_no_room(void **state)
 {
@@ -133,6 +163,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_without_file),
 		cmocka_unit_test(test_two_with_file),
+		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_no_room),
 	};
 
