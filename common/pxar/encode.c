@@ -344,11 +344,19 @@ static void end_member(struct pxar_enc *e)
 	struct level *l = &e->levels[e->nr_levels - 1];
 	struct member *m;
 
-	if (!l->member_open)
-		return;
-	m = &e->members[e->nr_members - 1];
-	m->size = e->pos - m->pos;
+	if (l->member_open && !(e->flags & PXAR_ENC_NO_TABLES)) {
+		m = &e->members[e->nr_members - 1];
+		m->size = e->pos - m->pos;
+	}
 	l->member_open = false;
+}
+
+/* The member at @pos has begun. */
+static void begin_member(struct pxar_enc *e, const struct pxar_entry *entry, uint64_t pos)
+{
+	if (!(e->flags & PXAR_ENC_NO_TABLES))
+		e->members[e->nr_members++] = (struct member){ pxar_hash(entry->name, entry->name_len), pos, 0 };
+	e->levels[e->nr_levels - 1].member_open = true;
 }
 
 int pxar_enc_entry(struct pxar_enc *e, const struct pxar_entry *entry)
@@ -362,8 +370,7 @@ int pxar_enc_entry(struct pxar_enc *e, const struct pxar_entry *entry)
 		return -ENOMEM;
 	if (e->nr_levels) {
 		end_member(e);
-		e->members[e->nr_members++] = (struct member){ pxar_hash(entry->name, entry->name_len), pos, 0 };
-		e->levels[e->nr_levels - 1].member_open = true;
+		begin_member(e, entry, pos);
 		put_text(e, PXAR_FILENAME, entry->name, entry->name_len);
 	}
 	if (entry->kind == PXAR_KIND_DIR)

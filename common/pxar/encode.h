@@ -4,7 +4,7 @@
 
 /*
  * Sequential pxar encoder (unified archives): entries in, bytes out to a struct buf that the caller drains. It keeps
- * for each open directory its goodbye entries (24 bytes a member) and nothing else; payload bytes do not pass
+ * for each open directory its goodbye entries (24 bytes a member; none with PXAR_ENC_NO_TABLES) and nothing else; payload bytes do not pass
  * through it: the caller sends exactly as many as it announced and tells the encoder how many.
  */
 
@@ -14,6 +14,7 @@
 #include "common/pxar/entry.h"
 
 #define PXAR_ENC_EXT 1u		/* may write the private items (else they are silently left out) */
+#define PXAR_ENC_NO_TABLES 2u	/* for who only reads on and on: directories end without the tables of their members */
 
 struct pxar_enc;
 
