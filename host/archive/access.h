@@ -6,7 +6,7 @@
  * Random access to a pxar archive: a unified stream, or a metadata stream with its payload stream. Directories are found by
  * their goodbye tables. Every position comes from the archive and is checked: items lie within the range of their member,
  * members within that of their directory and behind its entry, so no chain of positions can lead back. No recursion. Not
- * thread safe.
+ * thread safe. Directories are closed in the opposite order of opening.
  *
  * What is malformed is refused. What cannot be read (a lost chunk) costs no more than it must: without the beginning the
  * tables still lead to everything behind it, and without its table a directory is read forwards.
@@ -23,6 +23,7 @@
 #include "host/source/source.h"
 
 #define ACCESS_MEMBERS_MAX ((uint64_t)4 << 20)	/* of one directory */
+#define ACCESS_OPEN_MAX ((uint64_t)8 << 20)	/* of all open directories */
 
 struct access;
 
@@ -45,15 +46,10 @@ struct access_member {
 struct access_member *access_member_new(void);
 void access_member_free(struct access_member *m);
 
-/* Where a member lies. */
-struct access_ref {
-	uint64_t pos;		/* of its FILENAME */
-	uint64_t size;		/* as the table says, not 0 */
-};
-
-/* The members of one directory, in the order of the archive. */
+/* The members of one open directory, in the order of the archive. */
 struct access_dir {
-	struct access_ref *ref;
+	struct access *of;	/* NULL: not open */
+	uint64_t base;		/* number of the first one among those of all open directories */
 	size_t nr;
 	int lost;		/* why its table cannot be read, 0: it can. Then the members are those that its items tell of, up to */
 	struct err lost_why;	/* the end or to what cannot be read */
@@ -61,8 +57,7 @@ struct access_dir {
 	size_t nr_unreadable;	/* members that the writer could not read and only left a trace of */
 	uint64_t goodbye;	/* its position: members end here */
 	uint64_t first;		/* no member begins before this */
-	uint8_t *rows;		/* of the table, once access_dir_find() needed them */
-	size_t nr_rows;
+	size_t nr_rows;		/* of its table */
 };
 
 /**
@@ -87,8 +82,18 @@ int access_root(struct access *a, struct access_member *ret, struct err *err);
  */
 int access_find(struct access *a, const char *path, size_t len, struct access_member *ret, struct err *err);
 
-/** access_dir_open() - the members of directory @m. Return: 0, release it with access_dir_close(); -ENOTDIR; -EBADMSG. */
+/**
+ * access_dir_open() - the members of directory @m
+ * Memory does not grow with them; above some thousands they lie in a temporary file.
+ * Return: 0, release it with access_dir_close(), the last one first; -ENOTDIR; -EBADMSG; -E2BIG if ACCESS_OPEN_MAX members would
+ * be open; -ENOSPC and the like from the temporary file.
+ */
 int access_dir_open(struct access *a, const struct access_member *m, struct access_dir *ret, struct err *err);
+
+/** access_dir_alone() - the same for a directory that is not in the archive: @m is its only member. */
+int access_dir_alone(struct access *a, const struct access_member *m, struct access_dir *ret, struct err *err);
+
+/** access_dir_close() - of what is not open: nothing. */
 void access_dir_close(struct access_dir *d);
 
 /** access_dir_check() - are all its members known? Return: 0; negative errno and why not. */

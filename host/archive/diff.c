@@ -19,7 +19,6 @@
 
 #define OLD 0
 #define NEW 1
-#define OPEN_MEMBERS_MAX ((uint64_t)8 << 20)	/* of all open directories */
 
 /* A path that is in both archives as a directory, or in one of them as a whole; the last one is the innermost. */
 struct level {
@@ -46,7 +45,6 @@ struct walk {
 	struct head head[2], found;
 	struct level *level;
 	size_t nr, room;
-	uint64_t nr_open;		/* members of the open directories */
 	struct buf path;		/* of the member that is looked at */
 };
 
@@ -114,7 +112,6 @@ static int push(struct walk *w, struct level *v)
 		w->level = more;
 		w->room = room;
 	}
-	w->nr_open += v->dir[OLD].nr + v->dir[NEW].nr;
 	w->level[w->nr++] = *v;
 	w->head[OLD].loaded = w->head[NEW].loaded = false;
 	return 0;
@@ -127,8 +124,6 @@ static int open_side(struct walk *w, int s, const struct head *h, struct level *
 	struct err why = ERR_INIT;
 	int r = access_dir_open(w->side[s].a, h->m, d, &why);
 
-	if (r == 0 && d->nr > OPEN_MEMBERS_MAX - w->nr_open)
-		r = err_text(&why, -E2BIG, "too many members in the directories above");
 	*ret_open = r == 0;
 	if (r < 0)
 		return tell_unknown(w, s, r, &why);
@@ -323,7 +318,6 @@ static void leave(struct walk *w)
 {
 	struct level *v = &w->level[--w->nr];
 
-	w->nr_open -= v->dir[OLD].nr + v->dir[NEW].nr;
 	access_dir_close(&v->dir[OLD]);
 	access_dir_close(&v->dir[NEW]);
 	w->head[OLD].loaded = w->head[NEW].loaded = false;

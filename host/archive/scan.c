@@ -2,38 +2,40 @@
 #include "host/archive/scan.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "common/pxar/dec_items.h"
 #include "common/pxar/format.h"
 
 struct scan {
 	struct items *s;
+	struct refs *refs;
 	struct access_dir dir;
-	size_t room;
+	struct ref last;	/* the member that was met last */
+	int failed;		/* not for what is read: that only ends the scan */
 	uint64_t depth;		/* directories entered below the one that is scanned */
 	bool over;
 };
 
+/* The last member ends at @pos. */
+static int end_member(struct scan *sc, uint64_t pos)
+{
+	sc->last.size = pos - sc->last.pos;
+	if (sc->dir.nr)
+		sc->failed = refs_add(sc->refs, sc->last);
+	return sc->failed;
+}
+
 /* A member begins at @pos, and the one before ends there. */
 static int begin_member(struct scan *sc, uint64_t pos)
 {
-	if (sc->dir.nr)
-		sc->dir.ref[sc->dir.nr - 1].size = pos - sc->dir.ref[sc->dir.nr - 1].pos;
-	if (sc->dir.nr == sc->room) {
-		size_t room = sc->room ? 2 * sc->room : 64;
-		struct access_ref *v = reallocarray(sc->dir.ref, room, sizeof(*v));
+	int r = end_member(sc, pos);
 
-		if (!v)
-			return -ENOMEM;
-		sc->dir.ref = v;
-		sc->room = room;
-	}
-	sc->dir.ref[sc->dir.nr++] = (struct access_ref){ .pos = pos };
-	return 0;
+	sc->last.pos = pos;
+	sc->dir.nr += r == 0;
+	return r;
 }
 
-/* Return: 0; -EBADMSG ends the scan; -ENOMEM. */
+/* Return: 0; negative errno ends the scan. */
 static int take_item(struct scan *sc, const struct item *it)
 {
 	struct pxar_entry e;
@@ -61,9 +63,10 @@ static int take_item(struct scan *sc, const struct item *it)
 	return sc->dir.nr ? 0 : -EBADMSG;
 }
 
-int scan_members(struct items *s, uint64_t first, uint64_t limit, uint64_t *items, struct access_dir *ret)
+int scan_members(struct items *s, uint64_t first, uint64_t limit, uint64_t *items, struct refs *refs,
+		 struct access_dir *ret)
 {
-	struct scan sc = { .s = s };
+	struct scan sc = { .s = s, .refs = refs };
 	uint64_t pos = first;
 	struct item it;
 	int r = 0;
@@ -75,14 +78,10 @@ int scan_members(struct items *s, uint64_t first, uint64_t limit, uint64_t *item
 		if (r == 0 && !sc.over)
 			pos = item_end(&it);
 	}
-	if (r == -ENOMEM) {
-		access_dir_close(&sc.dir);
-		return r;
-	}
 	sc.dir.cut = !sc.over;
 	sc.dir.goodbye = sc.over ? pos : limit;
-	if (sc.dir.nr)
-		sc.dir.ref[sc.dir.nr - 1].size = sc.dir.goodbye - sc.dir.ref[sc.dir.nr - 1].pos;
+	if (r != -ENOMEM && !sc.failed)
+		r = end_member(&sc, sc.dir.goodbye);
 	*ret = sc.dir;
-	return 0;
+	return r == -ENOMEM ? r : sc.failed;
 }

@@ -6,6 +6,7 @@
 
 #include "host/archive/access.h"
 #include "host/archive/items.h"
+#include "host/archive/refs.h"
 
 #define SCAN_ITEMS_MAX ((uint64_t)64 << 20)	/* of one archive, over all scans: some bytes are scanned once a level */
 
@@ -13,10 +14,11 @@
  * scan_members() - walk from @first, where the first member begins, to the directory's end
  * @limit: nothing of the directory lies behind this
  * @items: items read so far, added to; SCAN_ITEMS_MAX at most
- * @ret:   what was found up to the end, or up to what cannot be read; the last member may not be whole. Release it with
- *         access_dir_close().
- * Return: 0; -ENOMEM.
+ * @refs:  what was found up to the end, or up to what cannot be read, is added; the last member may not be whole
+ * @ret:   how many, where they end, and whether that is all
+ * Return: 0; -ENOMEM; as refs_add().
  */
-int scan_members(struct items *s, uint64_t first, uint64_t limit, uint64_t *items, struct access_dir *ret);
+int scan_members(struct items *s, uint64_t first, uint64_t limit, uint64_t *items, struct refs *refs,
+		 struct access_dir *ret);
 
 #endif

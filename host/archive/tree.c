@@ -14,7 +14,6 @@
 #include "common/pxar/encode.h"
 #include "common/spool.h"
 
-#define OPEN_MEMBERS_MAX ((uint64_t)8 << 20)	/* of all open directories */
 #define LINKS_MAX ((size_t)8 << 20)
 #define PIECE ((size_t)4096)	/* what is given up around data that cannot be read */
 
@@ -49,7 +48,6 @@ struct tree {
 	char *prefix;			/* path of what holds the requested member in the archive, with a slash; "" */
 	struct tree_level *level;
 	size_t nr_levels, room_levels;
-	uint64_t nr_open;
 	struct buf path;		/* of the current directory in the stream, with a slash at the end */
 	const struct filter *filter;	/* borrowed; NULL: all */
 	struct filter_pos pos;		/* beneath the directory asked for */
@@ -132,10 +130,6 @@ static int push_dir(struct tree *t, struct err *err)
 		t->room_levels = room;
 	}
 	r = access_dir_open(t->a, t->m, &l.dir, &why);
-	if (r == 0 && l.dir.nr > OPEN_MEMBERS_MAX - t->nr_open) {
-		access_dir_close(&l.dir);
-		r = err_text(&why, -E2BIG, "too many members in the directories above");
-	}
 	if (is_fatal(r))
 		return err_text(err, r, "%s", why.text);
 	if (r == 0)
@@ -145,7 +139,6 @@ static int push_dir(struct tree *t, struct err *err)
 	buf_str(&t->path, t->m->name);
 	if (t->m->entry.name_len)
 		buf_u8(&t->path, '/');
-	t->nr_open += l.dir.nr;
 	t->level[t->nr_levels++] = l;
 	if (t->nr_levels > top_level(t))
 		filter_enter(&t->pos, t->verdict);
@@ -163,7 +156,6 @@ static int pop_dir(struct tree *t)
 		filter_leave(&t->pos);
 	if (l->error.code)
 		r = pxar_enc_dir_error(t->enc, &l->error);
-	t->nr_open -= l->dir.nr;
 	access_dir_close(&l->dir);
 	t->path.len = l->path_len;
 	t->over = !t->nr_levels;
@@ -437,8 +429,8 @@ void tree_free(struct tree *t)
 {
 	if (!t)
 		return;
-	for (size_t i = 0; i < t->nr_levels; i++)
-		access_dir_close(&t->level[i].dir);
+	while (t->nr_levels)
+		access_dir_close(&t->level[--t->nr_levels].dir);
 	tdestroy(t->adopted, free);
 	free(t->level);
 	spool_free(&t->made);
@@ -485,19 +477,18 @@ static int set_prefix(struct tree *t, const char *path, size_t len)
 static int begin_container(struct tree *t, struct err *err)
 {
 	static const struct pxar_entry root = { .name = "", .kind = PXAR_KIND_DIR, .mode = S_IFDIR | 0700 };
-	struct tree_level l = { .dir = { .nr = 1, .goodbye = t->m->end } };
+	struct tree_level l = { 0 };
+	int r;
 
-	l.dir.ref = malloc(sizeof(*l.dir.ref));
 	t->level = malloc(sizeof(*t->level));
-	if (!l.dir.ref || !t->level) {
-		free(l.dir.ref);
+	if (!t->level)
 		return no_memory(err);
-	}
-	*l.dir.ref = (struct access_ref){ t->m->entry.pos, t->m->end - t->m->entry.pos };
+	r = access_dir_alone(t->a, t->m, &l.dir, err);
+	if (r < 0)
+		return r;
 	t->container = true;
 	t->level[0] = l;
 	t->nr_levels = t->room_levels = 1;
-	t->nr_open = 1;
 	return pxar_enc_entry(t->enc, &root) < 0 ? no_memory(err) : 0;
 }
 
@@ -518,7 +509,7 @@ int tree_open(struct access *a, const char *path, size_t len, bool ext, tree_not
 	t->out.limit = (size_t)256 << 20;	/* the goodbye table of a directory at the limit */
 	t->m = access_member_new();
 	t->target = access_member_new();
-	t->enc = pxar_enc_new(&t->out, ext ? PXAR_ENC_EXT : 0);
+	t->enc = pxar_enc_new(&t->out, ext ? PXAR_ENC_EXT | PXAR_ENC_NO_TABLES : 0);
 	if (!t->m || !t->target || !t->enc || set_prefix(t, path, len) < 0)
 		return no_memory(err);
 	r = access_find(a, path, len, t->m, &why);

@@ -28,7 +28,8 @@ typedef void tree_note_fn(void *arg, const char *path, size_t path_len, int code
  * tree_open() - begin a stream
  * @a:    borrowed as long as the stream
  * @path: as access_find()
- * @ext:  with the private items; without them the first member that cannot be read ends the stream
+ * @ext:  for the extractor: with the private items, without tables of members; else the first member that cannot be
+ *        read ends the stream
  * @note: may be NULL
  * Return: 0; what access_find() gives.
  */

@@ -146,8 +146,8 @@ static int list_archive(struct list *l, const char *inner, size_t len, struct er
 
 static void list_free(struct list *l)
 {
-	for (size_t i = 0; i < l->nr_levels; i++)
-		access_dir_close(&l->level[i].dir);
+	while (l->nr_levels)
+		access_dir_close(&l->level[--l->nr_levels].dir);
 	free(l->level);
 	buf_free(&l->path);
 	access_member_free(l->m);

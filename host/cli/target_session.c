@@ -7,7 +7,6 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "common/spool.h"
 #include "host/cli/archive.h"
 #include "host/cli/target.h"
 #include "host/confine/confine.h"
@@ -21,7 +20,6 @@ int target_confine(const struct target *t, struct err *err)
 
 	if (confined)
 		return 0;
-	spool_prepare();
 	r = confine_command(t->out_dir ? *t->out_dir : -1, err);
 	confined = r == 0;
 	return r;

@@ -239,4 +239,5 @@ def main():
         f.write("\n".join(table.lines) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
