@@ -87,6 +87,7 @@ static void run(struct request *q, const struct route *route)
 		return;
 	}
 	r = route->handle(q);
+	q->reply->note = NULL;		/* it was borrowed */
 	work_end(q->a);
 	if (r < 0)
 		(void)reply_fail(q->reply, http_status(r), r, q->err->text);

@@ -59,19 +59,50 @@ static int read_super(const char *dev, struct btrfs_super *ret)
 	return r < 0 ? r : btrfs_parse_super(bytes, ret);
 }
 
-static void scan_one(int control, const char *dev, const char *own_dev, const struct btrfs_super *own)
-{
-	struct btrfs_ioctl_vol_args arg = { 0 };
-	struct btrfs_super s;
+/* Another device with a btrfs, beside the one that is asked for. */
+struct member {
+	const char *dev;
+	struct btrfs_super super;
+};
 
-	if (!strcmp(dev, own_dev) || read_super(dev, &s) < 0)
+typedef void member_fn(void *arg, const struct btrfs_super *own, const struct member *m);
+
+static void look_at_one(const char *dev, const char *own_dev, const struct btrfs_super *own, member_fn *fn, void *arg)
+{
+	struct member m = { .dev = dev };
+
+	if (!strcmp(dev, own_dev) || read_super(dev, &m.super) < 0)
 		return;
-	if (memcmp(s.fsid, own->fsid, sizeof(s.fsid)) != 0 && !s.seed)
-		return;
-	if (!memcmp(s.fsid, own->fsid, sizeof(s.fsid)) && s.devid == own->devid)
-		return;		/* a clone: the kernel must not take it for ours */
-	(void)snprintf(arg.name, sizeof(arg.name), "/dev/%s", dev);
-	(void)ioctl(control, BTRFS_IOC_SCAN_DEV, &arg);
+	/* with the same number, a clone: the kernel must not take it for ours */
+	if (memcmp(m.super.fsid, own->fsid, sizeof(own->fsid)) ? m.super.seed : m.super.devid != own->devid)
+		fn(arg, own, &m);
+}
+
+/* What may belong to @own, on all disks. */
+static void each_member(struct agent *a, const char *dev, const struct btrfs_super *own, member_fn *fn, void *arg)
+{
+	for (size_t i = 0; i < a->nr_disks; i++) {
+		CLEANUP_PARTS struct part_list l = { 0 };
+
+		/* a disk that is this volume as a whole has no members beside it */
+		if (disk_locate(&a->disk[i], NULL) < 0 || !strcmp(a->disk[i].dev, dev))
+			continue;
+		look_at_one(a->disk[i].dev, dev, own, fn, arg);
+		if (part_scan(a, a->disk[i].dev, false, &l, NULL) < 0)
+			continue;
+		for (size_t k = 0; k < l.nr; k++)
+			look_at_one(l.v[k].dev, dev, own, fn, arg);
+	}
+}
+
+static void scan_member(void *arg, const struct btrfs_super *own, const struct member *m)
+{
+	struct btrfs_ioctl_vol_args vol = { 0 };
+	const int *control = arg;
+
+	(void)own;
+	(void)snprintf(vol.name, sizeof(vol.name), "/dev/%s", m->dev);
+	(void)ioctl(*control, BTRFS_IOC_SCAN_DEV, &vol);
 }
 
 void btrfs_scan_members(struct agent *a, const char *dev)
@@ -79,20 +110,41 @@ void btrfs_scan_members(struct agent *a, const char *dev)
 	CLEANUP_CLOSE int control = open("/dev/btrfs-control", O_RDWR | O_CLOEXEC);
 	struct btrfs_super own;
 
-	if (control < 0 || read_super(dev, &own) < 0 || own.nr_devices < 2)
-		return;
-	for (size_t i = 0; i < a->nr_disks; i++) {
-		CLEANUP_PARTS struct part_list l = { 0 };
+	if (control >= 0 && read_super(dev, &own) == 0 && own.nr_devices > 1)
+		each_member(a, dev, &own, scan_member, &control);
+}
 
-		/* a disk that is this volume as a whole has no members beside it */
-		if (disk_locate(&a->disk[i], NULL) < 0 || !strcmp(a->disk[i].dev, dev))
-			continue;
-		scan_one(control, a->disk[i].dev, dev, &own);
-		if (part_scan(a, a->disk[i].dev, false, &l, NULL) < 0)
-			continue;
-		for (size_t k = 0; k < l.nr; k++)
-			scan_one(control, l.v[k].dev, dev, &own);
+/* The numbers of devices seen; a sprout stands on the devices of its seed, which have other ids. */
+struct seen {
+	uint64_t devid[AGENT_DISKS_MAX];
+	size_t nr;
+	bool seed;
+};
+
+static void see_member(void *arg, const struct btrfs_super *own, const struct member *m)
+{
+	struct seen *s = arg;
+
+	if (memcmp(m->super.fsid, own->fsid, sizeof(own->fsid)) != 0) {
+		s->seed = true;
+		return;
 	}
+	for (size_t i = 0; i < s->nr; i++)
+		if (s->devid[i] == m->super.devid)
+			return;
+	if (s->nr < AGENT_DISKS_MAX)
+		s->devid[s->nr++] = m->super.devid;
+}
+
+bool btrfs_lacks_devices(struct agent *a, const char *dev)
+{
+	struct seen s = { .nr = 0 };
+	struct btrfs_super own;
+
+	if (read_super(dev, &own) < 0 || own.nr_devices < 2)
+		return false;
+	each_member(a, dev, &own, see_member, &s);
+	return !s.seed && s.nr < AGENT_DISKS_MAX && s.nr + 1 < own.nr_devices;
 }
 
 static uint32_t crc32c(const uint8_t *p, size_t len)

@@ -16,6 +16,9 @@ int btrfs_parse_super(const uint8_t bytes[static 4096], struct btrfs_super *ret)
 /** btrfs_scan_members() - tell the kernel of the other devices of the file system on @dev, if it has several. */
 void btrfs_scan_members(struct agent *a, const char *dev);
 
+/** btrfs_lacks_devices() - has the file system on @dev more devices than are there? */
+bool btrfs_lacks_devices(struct agent *a, const char *dev);
+
 /**
  * btrfs_rename_super() - give a superblock another file system id; the tree blocks keep theirs (feature METADATA_UUID)
  * Return: 0; -EOPNOTSUPP for checksums other than CRC-32C and XXH64.

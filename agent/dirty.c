@@ -6,6 +6,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "agent/disk.h"
+#include "agent/note.h"
+#include "common/cleanup.h"
 #include "common/cur.h"
 #include "common/io.h"
 
@@ -279,4 +282,13 @@ const char *dirty_note(int fd, const char *type)
 		if (!strcmp(types[i].type, type))
 			return types[i].is_dirty(fd) ? types[i].note : NULL;
 	return NULL;
+}
+
+void dirty_add_note(const char *dev, const char *type, char *note)
+{
+	CLEANUP_CLOSE int fd = disk_open(dev);
+	const char *text = fd < 0 ? NULL : dirty_note(fd, type);
+
+	if (text)
+		note_add(note, "%s", text);
 }

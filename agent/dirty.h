@@ -14,4 +14,7 @@
  */
 const char *dirty_note(int fd, const char *type);
 
+/** dirty_add_note() - the same of a device (its kernel name). @note: as note_add() has it. */
+void dirty_add_note(const char *dev, const char *type, char *note);
+
 #endif

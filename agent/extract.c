@@ -31,11 +31,12 @@ static int send_range(struct request *q, struct data *d, uint64_t off, uint64_t 
 }
 
 /* As much of @size bytes as was asked for. */
-static int send_asked(struct request *q, struct data *d, uint64_t size)
+static int send_asked(struct request *q, struct data *d, const struct item *i, uint64_t size)
 {
 	int r;
 
 	reply_begin(q->reply, "application/octet-stream");
+	q->reply->note = i->note;
 	q->reply->entries = 1;
 	if (q->off > size)
 		q->off = size;
@@ -63,7 +64,7 @@ static int send_file(struct request *q, struct item *i)
 		size = decmpfs_size(decoder);
 	data_begin(&d, fd, size);
 	d.decoder = decoder;
-	return send_asked(q, &d, size);
+	return send_asked(q, &d, i, size);
 }
 
 static int send_plain(struct request *q, struct item *i)
@@ -76,7 +77,7 @@ static int send_plain(struct request *q, struct item *i)
 		return err_text(q->err, -EISDIR, "cannot stream dir with format 'plain'");
 	if (!S_ISREG(i->st.stx_mode))
 		return err_text(q->err, -EINVAL, "cannot stream anything but regular files with format 'plain'");
-	return i->stream ? send_asked(q, &of_stream, i->st.stx_size) : send_file(q, i);
+	return i->stream ? send_asked(q, &of_stream, i, i->st.stx_size) : send_file(q, i);
 }
 
 static int send_pxar(struct request *q, const struct target *t, struct item *i)
@@ -89,6 +90,7 @@ static int send_pxar(struct request *q, const struct target *t, struct item *i)
 	if (q->no_data && !q->ext)
 		return err_text(q->err, -EINVAL, "parameter 'data' goes with 'ext' only");
 	reply_begin(q->reply, "application/octet-stream");
+	q->reply->note = i->note;
 	r = archive_send(q, i, i->parent_fd >= 0 ? i->name : shown ? shown + 1 : t->shown);
 	return r < 0 ? r : reply_end(q->reply);
 }

@@ -12,6 +12,7 @@
 #include <linux/fs.h>
 
 #include "agent/btrfs.h"
+#include "agent/dirty.h"
 #include "agent/disk.h"
 #include "agent/dynamic.h"
 #include "agent/fstype.h"
@@ -19,6 +20,7 @@
 #include "agent/loop.h"
 #include "agent/probe.h"
 #include "common/cleanup.h"
+#include "common/io.h"
 
 #define FLAGS (MS_RDONLY | MS_NODEV | MS_NOSUID | MS_NOEXEC | MS_NOATIME)
 #define AT_MAX 512
@@ -72,17 +74,56 @@ static void extra_options(const struct agent *a, const struct probe *p, const st
 		(void)snprintf(ret, room, "codepage=%" PRIu64, a->mount.codepage);
 }
 
+/* The file beside a mount point that keeps the note for those who find the volume mounted. */
+static bool note_path(const char *at, char ret[static AT_MAX + 8])
+{
+	return snprintf(ret, AT_MAX + 8, "%s.note", at) < AT_MAX + 8;
+}
+
+static void read_note(const char *at, char *ret)
+{
+	CLEANUP_FREE char *text = NULL;
+	char path[AT_MAX + 8];
+	size_t len;
+
+	ret[0] = 0;
+	if (note_path(at, path) && io_read_file(AT_FDCWD, path, WIRE_NOTE_MAX, &text, &len) == 0)
+		note_add(ret, "%s", text);
+}
+
+/* Before the mount, since after it others find the volume. */
+static int write_note(const char *at, const char *note, const char *options)
+{
+	char path[AT_MAX + 8], all[NOTE_MAX];
+	CLEANUP_CLOSE int fd = -1;
+
+	strcpy(all, note);
+	fstype_option_notes(options, all);
+	fd = note_path(at, path) ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600) : -1;
+	return fd < 0 ? -EIO : io_write_full(fd, all, strlen(all));
+}
+
+/* A volume on its way to a mount point. */
+struct mounting {
+	const struct fstype *fs;
+	const char *at;
+	char extra[64];		/* options on top */
+	char note[NOTE_MAX];
+};
+
 /* Each set of options in turn. Return: 0; the first failure: the plainest attempt has the most telling reason. */
-static int try_options(const struct fstype *fs, const char *extra, const char *dev, const char *at)
+static int try_options(const struct mounting *m, const char *dev)
 {
 	char source[AGENT_DEV_MAX + 8], options[OPTIONS_MAX];
 	int r = -EINVAL;
 
 	(void)snprintf(source, sizeof(source), "/dev/%s", dev);
-	for (size_t i = 0; i < FSTYPE_ATTEMPTS && fs->options[i]; i++) {
-		(void)snprintf(options, sizeof(options), "%s%s%s", fs->options[i], fs->options[i][0] && extra[0] ? "," : "",
-			       extra);
-		if (!mount(source, at, fs->driver, FLAGS, options))
+	for (size_t i = 0; i < FSTYPE_ATTEMPTS && m->fs->options[i]; i++) {
+		(void)snprintf(options, sizeof(options), "%s%s%s", m->fs->options[i],
+			       m->fs->options[i][0] && m->extra[0] ? "," : "", m->extra);
+		if (write_note(m->at, m->note, options) < 0)
+			return -EIO;
+		if (!mount(source, m->at, m->fs->driver, FLAGS, options))
 			return 0;
 		if (!i)
 			r = -errno;
@@ -91,20 +132,20 @@ static int try_options(const struct fstype *fs, const char *extra, const char *d
 }
 
 /* What stands in the way of a mount where another is in use: the same device, or another with the same identity. */
-static int try_in_the_way(const struct fstype *fs, const char *extra, const char *dev, const char *at, int r)
+static int try_in_the_way(const struct mounting *m, const char *dev, int r)
 {
 	CLEANUP_CLOSE int loop = -1;
 	char other[AGENT_DEV_MAX];
 
 	/* what the kernel says to a device of a file system that is open already depends on how much they have in common */
-	if (!strcmp(fs->driver, "btrfs") && (r == -EEXIST || r == -EBUSY || r == -EACCES)) {
+	if (!strcmp(m->fs->driver, "btrfs") && (r == -EEXIST || r == -EBUSY || r == -EACCES)) {
 		if (btrfs_present_clone(dev, other) == 0)
-			return try_options(fs, extra, other, at);
+			return try_options(m, other);
 		if (r == -EACCES)
 			return -EEXIST;
 	}
 	if (r == -EBUSY && (loop = loop_attach(dev, other)) >= 0)
-		return try_options(fs, extra, other, at);
+		return try_options(m, other);
 	return r;
 }
 
@@ -125,24 +166,24 @@ static void hint_of(const struct fstype *fs, const char *extra, const char *dev,
 		(void)snprintf(ret, room, " (%s)", fs->hint);
 }
 
-static int try_all(const struct fstype *fs, const char *extra, const char *dev, const char *at, struct err *err)
+static int try_all(const struct mounting *m, const char *dev, struct err *err)
 {
 	char why[KMSG_MAX], hint[256];
 	CLEANUP_CLOSE int log = kmsg_open();
-	int r = try_options(fs, extra, dev, at);
+	int r = try_options(m, dev);
 
 	if (r < 0)
-		r = try_in_the_way(fs, extra, dev, at, r);
+		r = try_in_the_way(m, dev, r);
 	if (r == 0)
 		return 0;
 	if (r == -EEXIST)
-		return err_set(err, r, "another %s with the same UUID is open: ask for this one without that disk", fs->type);
+		return err_set(err, r, "another %s with the same UUID is open: ask for this one without that disk", m->fs->type);
 	/* The file system's EINVAL speaks of its superblock, not of what the caller asked. */
 	if (r == -EINVAL)
 		r = -EUCLEAN;
 	kmsg_read(log, why, sizeof(why));
-	hint_of(fs, extra, dev, hint, sizeof(hint));
-	return err_set(err, r, "cannot mount %s%s%s%s", fs->type, hint, why[0] ? ": " : "", why);
+	hint_of(m->fs, m->extra, dev, hint, sizeof(hint));
+	return err_set(err, r, "cannot mount %s%s%s%s", m->fs->type, hint, why[0] ? ": " : "", why);
 }
 
 /* By signature, unless the caller said what it is. */
@@ -171,39 +212,44 @@ static int choose_type(const struct agent *a, const struct probe *p, const struc
 	return 0;
 }
 
+/* What is known before the mount. */
+static void mount_note(const struct agent *a, const struct probe *p, const char *type, const char *dev, char *note)
+{
+	if (p->backup_kib && !a->mount.superblock_kib)
+		note_add(note, "the first superblock is bad, the backup at %" PRIu64 " KiB is used", p->backup_kib);
+	else
+		dirty_add_note(dev, type, note);
+}
+
 static int mount_device(struct agent *a, const char *dev, const char *at, struct err *err)
 {
-	const struct fstype *fs = NULL;
-	char extra[64];
+	struct mounting m = { .at = at };
 	struct probe p;
 	int r = probe_device(dev, &p);
 
 	if (r < 0)
 		return err_set(err, r, "cannot read the volume");
-	r = choose_type(a, &p, &fs, err);
+	r = choose_type(a, &p, &m.fs, err);
 	if (r < 0)
 		return r;
 	if (dynamic_piece(dev))
 		return err_text(err, -ENODEV, DYNAMIC_PIECE_TEXT);
 	if (a->is_init)		/* run by hand on loop devices, it would stick to them */
 		set_read_only(dev);
-	if (!strcmp(fs->driver, "btrfs"))
+	if (!strcmp(m.fs->driver, "btrfs"))
 		btrfs_scan_members(a, dev);
 	if (mkdir(at, 0700) < 0 && errno != EEXIST)
 		return err_set(err, -errno, "make a mount point");
-	extra_options(a, &p, fs, extra, sizeof(extra));
-	return try_all(fs, extra, dev, at, err);
+	extra_options(a, &p, m.fs, m.extra, sizeof(m.extra));
+	mount_note(a, &p, m.fs->type, dev, m.note);
+	return try_all(&m, dev, err);
 }
 
-int fsmount_open(struct agent *a, const char *dev, struct err *err)
+static int open_or_mount(struct agent *a, const char *dev, const char *at, struct err *err)
 {
 	CLEANUP_CLOSE int lock = -1;
-	char at[AT_MAX];
-	int fd, r;
+	int fd = open_mounted(at), r;
 
-	if (snprintf(at, sizeof(at), "%s/%s", a->mnt_dir, dev) >= (int)sizeof(at))
-		return err_set(err, -ENAMETOOLONG, "mount point");
-	fd = open_mounted(at);
 	if (fd != -ENOENT)
 		return fd < 0 ? err_set(err, fd, "open the volume's root") : fd;
 	lock = disk_lock(a, dev, err);
@@ -217,4 +263,17 @@ int fsmount_open(struct agent *a, const char *dev, struct err *err)
 		fd = open_mounted(at);
 	}
 	return fd < 0 ? err_set(err, fd, "open the volume's root") : fd;
+}
+
+int fsmount_open(struct agent *a, const char *dev, char *ret_note, struct err *err)
+{
+	char at[AT_MAX];
+	int fd;
+
+	if (snprintf(at, sizeof(at), "%s/%s", a->mnt_dir, dev) >= (int)sizeof(at))
+		return err_set(err, -ENAMETOOLONG, "mount point");
+	fd = open_or_mount(a, dev, at, err);
+	if (fd >= 0)
+		read_note(at, ret_note);
+	return fd;
 }

@@ -103,6 +103,14 @@ const char *fstype_reason(const char *type)
 	return NULL;
 }
 
+void fstype_option_notes(const char *options, char *note)
+{
+	if (strstr(options, "degraded"))
+		note_add(note, "%s", FSTYPE_DEGRADED);
+	if (strstr(options, "rescue=all"))
+		note_add(note, "damaged: it could be mounted only without checking the sums of data");
+}
+
 bool fstype_in_kernel(const char *driver)
 {
 	CLEANUP_FREE char *text = NULL;

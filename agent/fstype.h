@@ -10,6 +10,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "agent/note.h"
+
+#define FSTYPE_DEGRADED "a device of it is missing: what lies there alone cannot be read"
+
 #define FSTYPE_ATTEMPTS 5
 
 #define FSTYPE_CORESTORAGE "CoreStorage"	/* blkid does not know it */
@@ -33,6 +37,9 @@ const struct fstype *fstype_find_version(const char *type, const char *version);
  * Return: static text; NULL where the type says it all (swap), or nothing is known of it.
  */
 const char *fstype_reason(const char *type);
+
+/** fstype_option_notes() - what follows for the reader from options that a mount succeeded with. @note: as note_add() has it. */
+void fstype_option_notes(const char *options, char *note);
 
 /** fstype_in_kernel() - does the running kernel have the driver? */
 bool fstype_in_kernel(const char *driver);

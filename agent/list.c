@@ -214,6 +214,7 @@ int list_handle(struct request *q)
 	if (r < 0)
 		return r;
 	reply_begin(q->reply, q->ext ? "application/jsonl" : "application/json");
+	q->reply->note = item.note;
 	if (!q->ext)
 		r = reply_write(q->reply, "{\"data\":[", 9);
 	if (r >= 0 && t.level == TARGET_VOLUME)

@@ -12,6 +12,7 @@
 #include <sys/stat.h>	/* the library's headers take its macros for a sign of struct timespec */
 
 #include <ntfs-3g/attrib.h>
+#include <ntfs-3g/dir.h>
 #include <ntfs-3g/inode.h>
 #include <ntfs-3g/logging.h>
 #include <ntfs-3g/unistr.h>
@@ -216,6 +217,21 @@ ssize_t ntfs_stream_read(struct ntfs_stream *s, uint64_t off, void *p, size_t le
 	errno = 0;
 	n = ntfs_attr_pread(s->na, (s64)off, (s64)len, p);
 	return n < 0 ? last_error() : (ssize_t)n;
+}
+
+bool ntfs_says_hibernated(const uint8_t head[static NTFS_HIBERNATION_HEAD])
+{
+	/* once it was resumed, it says "wake"; some versions of Windows write capitals */
+	return !memcmp(head, "hibr", 4) || !memcmp(head, "HIBR", 4);
+}
+
+bool ntfs_is_hibernated(struct ntfs *n)
+{
+	CLEANUP(close_inode) ntfs_inode *ni = ntfs_pathname_to_inode(n->vol, NULL, NTFS_HIBERNATION_FILE);
+	CLEANUP(close_attr) ntfs_attr *na = ni ? ntfs_attr_open(ni, AT_DATA, NULL, 0) : NULL;
+	uint8_t head[NTFS_HIBERNATION_HEAD];
+
+	return na && ntfs_attr_pread(na, 0, sizeof(head), head) == sizeof(head) && ntfs_says_hibernated(head);
 }
 
 int ntfs_read_reparse(struct ntfs *n, uint64_t ino, uint32_t *ret_tag, uint8_t *ret, size_t *ret_len)

@@ -4,6 +4,7 @@
 
 /* What the kernel's NTFS driver does not show of a file: its alternate data streams, read by libntfs-3g from the device. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -55,6 +56,15 @@ int ntfs_read_reparse(struct ntfs *n, uint64_t ino, uint32_t *ret_tag, uint8_t *
  * Return: its length; -EINVAL for other tags; -EUCLEAN.
  */
 ptrdiff_t ntfs_link_target(uint32_t tag, const uint8_t *p, size_t len, char *ret, size_t room);
+
+#define NTFS_HIBERNATION_FILE "hiberfil.sys"
+#define NTFS_HIBERNATION_HEAD 4		/* bytes at its beginning */
+
+/** ntfs_says_hibernated() - do they tell of a Windows that is to be resumed? */
+bool ntfs_says_hibernated(const uint8_t head[static NTFS_HIBERNATION_HEAD]);
+
+/** ntfs_is_hibernated() - does that file, if it is there, say so? */
+bool ntfs_is_hibernated(struct ntfs *n);
 
 static inline void ntfs_closep(struct ntfs **n)
 {

@@ -45,6 +45,7 @@ void reply_begin(struct reply *r, const char *type)
 	r->bytes = r->entries = r->errors = 0;
 	r->head_sent = r->done = false;
 	r->exit_status = -1;
+	r->note = NULL;
 }
 
 /*
@@ -78,12 +79,20 @@ static int send_all(struct reply *r, const uint8_t *p, size_t n)
 	return 0;
 }
 
+static void add_note(const struct reply *r, struct buf *b)
+{
+	if (r->note && r->note[0])
+		buf_fmt(b, "%s: %s\r\n", WIRE_HDR_NOTE, r->note);
+}
+
 static int send_head(struct reply *r)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT;
 
-	buf_fmt(&b, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\nTrailer: %s, %s, %s, %s\r\n\r\n",
+	buf_fmt(&b, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\nTrailer: %s, %s, %s, %s\r\n",
 		r->type, WIRE_TRAILER_ENTRIES, WIRE_TRAILER_BYTES, WIRE_TRAILER_ERRORS, WIRE_TRAILER_XXH64);
+	add_note(r, &b);
+	buf_str(&b, "\r\n");
 	if (buf_ok(&b) < 0)
 		return buf_ok(&b);
 	r->head_sent = true;
@@ -180,8 +189,10 @@ static int send_whole(struct reply *r, int status, const char *type, const char 
 	CLEANUP_BUF struct buf b = BUF_INIT;
 	int ret;
 
-	buf_fmt(&b, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s%s\r\n", status,
+	buf_fmt(&b, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s%s", status,
 		status == 200 ? "OK" : "Error", type, n, extra, r->close ? "Connection: close\r\n" : "");
+	add_note(r, &b);
+	buf_str(&b, "\r\n");
 	buf_add(&b, p, n);
 	r->done = r->head_sent = true;
 	if (buf_ok(&b) < 0)

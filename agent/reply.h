@@ -29,6 +29,7 @@ struct reply {
 	bool broken, close;		/* nothing can be sent any more; the connection ends with this answer */
 	uint64_t bytes;			/* body bytes, those waiting included */
 	uint64_t entries, errors;	/* the caller counts */
+	const char *note;		/* of the volume (WIRE_HDR_NOTE), borrowed; NULL or empty: none */
 	int exit_status;		/* of a program that was run; -1: none */
 	size_t write_max;
 };

@@ -296,10 +296,12 @@ int item_open(struct agent *a, const struct target *t, struct item *ret, struct 
 	r = target_device(a, t, dev, err);
 	if (r < 0)
 		return r;
-	i.root_fd = fsmount_open(a, dev, err);
+	i.root_fd = fsmount_open(a, dev, i.note, err);
 	if (i.root_fd < 0)
 		return err_ctx(err, i.root_fd, "mounting '%s/%s' failed", t->disk->name, t->shown);
 	native_begin(&i.native, i.root_fd);
+	if (i.native.kind == NATIVE_NTFS && note_is_hibernated(i.root_fd))
+		note_add(i.note, "%s", NOTE_HIBERNATED);
 	r = find_entry(t, &i);
 	if (r == -ENOENT)
 		r = find_stream(&i);

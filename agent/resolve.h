@@ -15,6 +15,7 @@
 
 #include "agent/agent.h"
 #include "agent/native.h"
+#include "agent/note.h"
 #include "common/err.h"
 
 #define RESOLVE_NAME_MAX 4095
@@ -52,6 +53,7 @@ struct item {
 	char name[RESOLVE_NAME_MAX + 1];	/* "." for the root */
 	struct statx st;
 	struct native native;		/* of the volume */
+	char note[NOTE_MAX];		/* what is to be known of the volume */
 	struct ntfs_stream *stream;	/* what @name is: no entry, but a stream of one; @st is made up of both. Else NULL */
 };
 

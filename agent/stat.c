@@ -69,6 +69,7 @@ int stat_handle(struct request *q)
 		jsonw_key_string(&w, "type", "v");
 	}
 	jsonw_object_end(&w);
+	q->reply->note = i.note;
 	return finish(q, &w);
 }
 
@@ -108,5 +109,6 @@ int map_handle(struct request *q)
 	}
 	jsonw_array_end(&w);
 	jsonw_object_end(&w);
+	q->reply->note = i.note;
 	return finish(q, &w);
 }

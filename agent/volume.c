@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/btrfs.h"
 #include "agent/bucket.h"
 #include "agent/dirty.h"
 #include "agent/disk.h"
@@ -30,13 +31,17 @@ static void path_field(struct jsonw *w, const char *disk, const char *below)
 	jsonw_key_b64(w, "path", path, (size_t)n);
 }
 
-static void note_field(struct jsonw *w, const char *dev, const char *type)
+/* @whole: nothing stands in the way of reading it. */
+static void note_field(struct agent *a, struct jsonw *w, const char *dev, const char *type, bool whole)
 {
-	CLEANUP_CLOSE int fd = disk_open(dev);
-	const char *note = fd < 0 ? NULL : dirty_note(fd, type);
+	char note[NOTE_MAX] = "";
 
-	if (note)
-		jsonw_key_string(w, "note", note);
+	dirty_add_note(dev, type, note);
+	if (whole && !strcmp(type, "btrfs") && btrfs_lacks_devices(a, dev))
+		note_add(note, "%s", FSTYPE_DEGRADED);
+	if (whole && !strcmp(type, "ntfs") && note_is_hibernated_unmounted(dev))
+		note_add(note, "%s", NOTE_HIBERNATED);
+	text_field(w, "note", note);
 }
 
 /* What is to be said about a volume. Return: whether there is anything, in @ret. */
@@ -63,11 +68,12 @@ static bool volume_trouble(const struct agent *a, const struct probe *p, const s
 }
 
 /* What was found on a volume, and whether it can be opened. */
-static void content_fields(const struct agent *a, struct jsonw *w, const struct probe *p, const char *dev,
+static void content_fields(struct agent *a, struct jsonw *w, const struct probe *p, const char *dev,
 			   const struct agent_disk *d, const char *below)
 {
 	const struct fstype *fs = fstype_find_version(p->type, p->version);
 	char text[WIRE_MOUNT_MAX + 128];
+	bool whole = false;
 
 	text_field(w, "label", p->label);
 	text_field(w, "uuid", p->uuid);
@@ -78,12 +84,14 @@ static void content_fields(const struct agent *a, struct jsonw *w, const struct 
 		jsonw_key_bool(w, "left-out", true);
 	} else if (volume_trouble(a, p, fs, dev, text, sizeof(text))) {
 		jsonw_key_string(w, "error", text);
+	} else {
+		whole = true;
 	}
 	if (fs && !p->backup_kib)
-		note_field(w, dev, p->type);
+		note_field(a, w, dev, p->type, whole);
 }
 
-static void raw_volume(const struct agent *a, struct jsonw *w, const struct agent_disk *d, const struct probe *whole,
+static void raw_volume(struct agent *a, struct jsonw *w, const struct agent_disk *d, const struct probe *whole,
 		       uint64_t size)
 {
 	jsonw_object_begin(w);
@@ -94,7 +102,7 @@ static void raw_volume(const struct agent *a, struct jsonw *w, const struct agen
 	jsonw_object_end(w);
 }
 
-static void part_volume(const struct agent *a, struct jsonw *w, const struct agent_disk *d, bool dynamic,
+static void part_volume(struct agent *a, struct jsonw *w, const struct agent_disk *d, bool dynamic,
 			const struct part *part)
 {
 	char name[32], below[40];

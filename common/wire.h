@@ -68,6 +68,8 @@
 #define WIRE_FWCFG_WATCHDOG_PATH "/sys/firmware/qemu_fw_cfg/by_name/opt/org.pluck/watchdog/raw"
 
 #define WIRE_HDR_ERROR "pluck-error"
+#define WIRE_HDR_NOTE "pluck-note"	/* of list, stat, map and extract: what is to be known of the volume, at most WIRE_NOTE_MAX bytes */
+#define WIRE_NOTE_MAX 512
 #define WIRE_TRAILER_ENTRIES "pluck-entries"	/* decimal: lines or archive members */
 #define WIRE_TRAILER_BYTES "pluck-bytes"	/* decimal: body bytes */
 #define WIRE_TRAILER_ERRORS "pluck-errors"	/* decimal: entries with an error */

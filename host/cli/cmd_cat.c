@@ -75,6 +75,8 @@ static int cat_path(struct target *t, const char *text, bool base64, bool last, 
 	r = open_path(t, &p, last, &from, err);
 	if (r < 0 && from.client)
 		r = target_why(t, r, err);
+	if (r == 0 && from.client)
+		(void)target_tell_note(from.client, &p, NULL);
 	while (r == 0) {
 		n = from.archive ? archive_stream_read(from.archive, block, BLOCK, err) :
 				   client_read(from.client, block, BLOCK, err);

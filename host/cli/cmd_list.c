@@ -144,7 +144,7 @@ static int list_archives(const struct target *t, struct listing *l)
 	return r;
 }
 
-static int list_in_vm(const struct target *t, struct listing *l, struct err *err)
+static int list_in_vm(const struct target *t, struct listing *l, const struct target_path *p, struct err *err)
 {
 	struct client_totals totals;
 	struct client *c = NULL;
@@ -153,6 +153,7 @@ static int list_in_vm(const struct target *t, struct listing *l, struct err *err
 	if (r < 0)
 		return r;
 	r = client_list(c, l->base, l->base_len, l->recursive, on_entry, l, &totals, err);
+	(void)target_tell_note(c, p, NULL);
 	client_free(c);
 	return target_why(t, r, err);
 }
@@ -185,7 +186,7 @@ static int list_path(const struct args *a, struct target *t, struct listing *l, 
 	if (p.root)
 		r = list_archives(t, l);
 	else
-		r = p.archive ? list_in_archive(t, l, &p, err) : list_in_vm(t, l, err);
+		r = p.archive ? list_in_archive(t, l, &p, err) : list_in_vm(t, l, &p, err);
 	if (r == 0)
 		r = listing_end(l);
 	if (r == -E2BIG && !err->code)

@@ -178,6 +178,15 @@ static int extract_archive(struct extract *x, const struct target_path *p, struc
 	return r < 0 ? r : make_links(x, p, container, err);
 }
 
+static void tell_note(struct extract *x, const struct target_path *p)
+{
+	size_t len;
+	const char *note = target_tell_note(x->client, p, &len);
+
+	if (note)
+		run_report_note(&x->machine, (const char *)p->bytes.data, len, note);
+}
+
 static int extract_one(struct extract *x, const struct target_path *p, struct err *err)
 {
 	const struct client_extract how = {
@@ -198,6 +207,8 @@ static int extract_one(struct extract *x, const struct target_path *p, struct er
 	if (x->form == FORM_DIR)
 		x->opt.abort = x->stop = cli_signals_defer(fd);
 	r = client_extract_begin(x->client, p->bytes.data, p->bytes.len, &how, err);
+	if (r == 0)
+		tell_note(x, p);
 	if (r == 0)
 		r = take_stream(x, err);
 	if (r == 0 && !x->ended)

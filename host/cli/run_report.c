@@ -107,6 +107,7 @@ void run_report_begin(struct run_report *r, const struct target *t, const char *
 	}
 	r->problems.limit = RUN_REPORT_PROBLEM_BYTES;
 	r->pw = JSONW(&r->problems);
+	r->nw = JSONW(&r->notes);
 }
 
 void run_report_file(struct run_report *r, const char *path, size_t len, uint64_t size,
@@ -158,6 +159,17 @@ void run_report_totals(struct jsonw *w, const struct restore_report *sum)
 	jsonw_object_end(w);
 }
 
+void run_report_note(struct run_report *r, const char *volume, size_t len, const char *note)
+{
+	if (r->fd < 0 || !r->nw.out)
+		return;
+	jsonw_object_begin(&r->nw);
+	jsonw_key_b64(&r->nw, "volume", volume, len);
+	jsonw_key_bytes(&r->nw, "text", volume, len);
+	jsonw_key_bytes(&r->nw, "note", note, strlen(note));
+	jsonw_object_end(&r->nw);
+}
+
 int run_report_end(struct run_report *r, const struct restore_report *sum, int status, const struct err *err)
 {
 	struct jsonw *w = &r->w;
@@ -173,6 +185,12 @@ int run_report_end(struct run_report *r, const struct restore_report *sum, int s
 		buf_add(&r->out, r->problems.data, r->problems.len);
 	jsonw_array_end(w);
 	jsonw_key_u64(w, "problems-total", r->nr);
+	if (r->notes.len) {
+		jsonw_key(w, "notes");
+		jsonw_array_begin(w);
+		buf_add(&r->out, r->notes.data, r->notes.len);
+		jsonw_array_end(w);
+	}
 	run_report_totals(w, sum);
 	if (err->code)
 		jsonw_key_string(w, "error", err->text);
@@ -187,6 +205,7 @@ int run_report_end(struct run_report *r, const struct restore_report *sum, int s
 	r->fd = -1;
 	buf_free(&r->out);
 	buf_free(&r->problems);
+	buf_free(&r->notes);
 	if (r->error == 0)
 		return status;
 	cli_error("the report could not be written: %s", strerror(-r->error));

@@ -15,8 +15,8 @@
 
 struct run_report {
 	int fd;			/* -1: none is wanted */
-	struct buf out, problems;	/* problems: kept until all files are told */
-	struct jsonw w, pw;
+	struct buf out, problems, notes;	/* problems, notes: kept until all files are told */
+	struct jsonw w, pw, nw;
 	bool has_files;
 	struct timespec begun;
 	uint64_t nr, nr_told;		/* problems; too many of them are only counted */
@@ -39,6 +39,9 @@ void run_report_totals(struct jsonw *w, const struct restore_report *sum);
 
 /** run_report_problem() - an entry that was left out or changed. @code: negative errno, 0: none. */
 void run_report_problem(struct run_report *r, const char *path, size_t len, int code, const char *what);
+
+/** run_report_note() - what is to be known of a volume. @volume: @len bytes, DISK/part/N. */
+void run_report_note(struct run_report *r, const char *volume, size_t len, const char *note);
 
 /** run_report_end() - totals and the exit status. Return: @status; EXIT_TARGET if the report could not be written. */
 int run_report_end(struct run_report *r, const struct restore_report *sum, int status, const struct err *err);

@@ -109,6 +109,13 @@ int target_confine(const struct target *t, struct err *err);
 /** target_connect() - a client of the agent of this target's session. @ret_fd: its stream, borrowed; may be NULL. */
 int target_connect(const struct target *t, struct client **ret, int *ret_fd, struct err *err);
 
+/**
+ * target_tell_note() - what the agent's last answer says of the volume that @path leads into, on standard error, once for each volume
+ * @ret_len: how many bytes of @path name the volume; may be NULL
+ * Return: the note, borrowed from @c; NULL if there is none, or it was told before.
+ */
+const char *target_tell_note(const struct client *c, const struct target_path *path, size_t *ret_len);
+
 /** target_stat() - all metadata of what a path names, as client_stat() gives it (caller decrefs). Return: 0; negative errno. */
 int target_stat(const struct target *t, const struct target_path *p, json_t **ret, struct err *err);
 

@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/path.h"
 #include "host/cli/archive.h"
 #include "host/cli/target.h"
 #include "host/confine/confine.h"
@@ -94,6 +95,50 @@ int target_connect(const struct target *t, struct client **ret, int *ret_fd, str
 		*ret_fd = conn.fd;
 	explicit_bzero(conn.ticket, sizeof(conn.ticket));
 	return *ret ? 0 : err_set(err, -ENOMEM, "connection");
+}
+
+/* ARCHIVE/raw, ARCHIVE/part/N */
+static size_t volume_len(const char *path, size_t len)
+{
+	const char *p = path, *name;
+	size_t left = len, n, want = 2;
+
+	for (size_t i = 0; i < want && path_next(&p, &left, &name, &n); i++) {
+		if (i == 1 && n == 4 && !memcmp(name, "part", 4))
+			want = 3;
+		len = (size_t)(name + n - path);
+	}
+	return len;
+}
+
+/* Is it new to @told? */
+static bool is_new(struct buf *told, const char *volume, size_t len)
+{
+	const char *p = (const char *)told->data;
+
+	for (size_t left = told->len, n; left; p += n, left -= n) {
+		n = strlen(p) + 1;
+		if (n == len + 1 && !memcmp(p, volume, len))
+			return false;
+	}
+	buf_add(told, volume, len);
+	buf_u8(told, 0);
+	return true;
+}
+
+const char *target_tell_note(const struct client *c, const struct target_path *path, size_t *ret_len)
+{
+	static struct buf told;		/* volumes, each with a NUL behind it */
+	const char *volume = (const char *)path->bytes.data, *note = client_note(c);
+	const size_t len = volume_len(volume, path->bytes.len);
+	char quoted[600];
+
+	if (ret_len)
+		*ret_len = len;
+	if (!note || !is_new(&told, volume, len))
+		return NULL;
+	cli_error("'%s': %s", log_quote(volume, len, quoted, sizeof(quoted)), note);
+	return note;
 }
 
 int target_stat(const struct target *t, const struct target_path *p, json_t **ret, struct err *err)

@@ -43,6 +43,7 @@ struct client {
 	XXH64_state_t *hash;
 	uint64_t body_bytes;
 	struct client_totals totals;
+	char note[2 * WIRE_NOTE_MAX];	/* of the last answer, made safe */
 };
 
 struct client *client_new(int fd, const char *ticket)
@@ -80,6 +81,11 @@ void client_set_timeout(struct client *c, uint32_t timeout_ms)
 const struct client_totals *client_last_totals(const struct client *c)
 {
 	return &c->totals;
+}
+
+const char *client_note(const struct client *c)
+{
+	return c->note[0] ? c->note : NULL;
 }
 
 static int broken(struct client *c, int code)
@@ -238,6 +244,15 @@ static int send_all(int fd, const uint8_t *p, size_t n)
 	return 0;
 }
 
+static void take_note(struct client *c)
+{
+	const struct http_field *note = http_field(&c->head, WIRE_HDR_NOTE);
+
+	if (note)
+		(void)log_quote(note->value, note->value_len < WIRE_NOTE_MAX ? note->value_len : WIRE_NOTE_MAX, c->note,
+				sizeof(c->note));
+}
+
 int client_begin(struct client *c, const struct buf *target, bool stream, struct err *err)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT;
@@ -263,6 +278,7 @@ int client_begin(struct client *c, const struct buf *target, bool stream, struct
 	c->busy = true;
 	c->stream = stream;
 	c->body_bytes = c->run_left = 0;
+	c->note[0] = 0;
 	c->totals = (struct client_totals){ .exit_status = -1 };
 	(void)XXH64_reset(c->hash, 0);
 	begin_wait(c);
@@ -270,6 +286,7 @@ int client_begin(struct client *c, const struct buf *target, bool stream, struct
 	if (r < 0)
 		return r;
 	begin_wait(c);
+	take_note(c);
 	if (http_body_init(&c->body, &c->head) < 0 || (stream && c->head.status == 200 && !c->head.chunked))
 		return broken(c, err_text(err, -EPROTO, "the VM's answer has no usable length"));
 	return c->head.status == 200 ? 0 : error_answer(c, err);

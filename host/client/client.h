@@ -89,6 +89,12 @@ struct client_extract {
 int client_extract_begin(struct client *c, const void *path, size_t path_len, const struct client_extract *x,
 			 struct err *err);
 
+/**
+ * client_note() - what the agent says is to be known of the volume that the last answer was of
+ * Return: a line that may be printed; NULL if there is nothing. Until the next request.
+ */
+const char *client_note(const struct client *c);
+
 #define CLIENT_RUN_MAX 8192	/* bytes of a command */
 
 /**

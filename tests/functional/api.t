@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import socket
 import struct
 import sys
@@ -120,7 +121,7 @@ def check_others(tap, agent):
     e = data_of(agent.get("stat", b"a/raw/etc/bytes"))
     tap.equal((e["type"], e["size"], e["mode"]), ("f", len(TEXT), 0o100640), "stat")
     disks = data_of(agent.get("disks"))
-    tap.equal([(d["name"], d["type"]) for d in disks], [("a", "disk")], "disks")
+    tap.equal([(d["name"], d["type"]) for d in disks], [("a", "disk"), ("dirty", "disk")], "disks")
     for ext in ({}, {"ext": 1}):
         _, _, data, trailer = agent.get("extract", b"a/raw/etc/holes", format="pxar", **ext)
         small = len(data) < MIB
@@ -185,6 +186,24 @@ def check_openapi(tap, agent):
               "and so is every line of a listing", len(lines))
 
 
+def check_notes(tap, agent):
+    """The header of answers about a volume that was not unmounted, as the description has it; none about others."""
+    spec = load_openapi()
+    said = "not unmounted cleanly: its journal is not replayed"
+    asked = {"/list": {}, "/stat": {}, "/map": {}, "/extract": {"format": "plain"}}
+    for path, item in spec["paths"].items():
+        headers = item["get"]["responses"]["200"].get("headers", {})
+        tap.equal("pluck-note" in headers, path in asked, "the description gives %s %s" % (path, "a note" if path in asked else "no note"))
+    for path, params in asked.items():
+        for disk, note in ((b"dirty", said), (b"a", None)):
+            status, head, _, _ = agent.get(path[1:], disk + (b"/raw" if path == "/list" else b"/raw/etc/bytes"), **params)
+            tap.equal((status, head.get("pluck-note")), (200, note), "%s of disk %s: %s" % (path, disk.decode(), note))
+    status, head, _, _ = agent.get("list", b"dirty/raw/none")
+    tap.equal((status, head.get("pluck-note")), (404, None), "an error has no note")
+    status, head, _, _ = agent.get("list", b"dirty")
+    tap.equal((status, head.get("pluck-note")), (200, None), "nor has a list of buckets")
+
+
 def main():
     with Tap() as tap, Scratch() as scratch, Pluck(scratch) as pluck:
         top = scratch.new_dir("tree")
@@ -196,12 +215,16 @@ def main():
             f.write(b"x" * 4096)
         disk = scratch.join("a.img")
         images.make_ext4(disk, 32 * MIB, top, "whole")
-        pluck.run("list", "--disk", "a=" + disk, "a/raw")
+        dirty = scratch.join("dirty.img")
+        shutil.copyfile(disk, dirty)
+        images.run("debugfs", "-w", "-R", "feature needs_recovery", dirty)
+        pluck.run("list", "--disk", "a=" + disk, "--disk", "dirty=" + dirty, "a/raw")
         agent = Agent(pluck)
         check_plain(tap, agent)
         check_lists(tap, agent)
         check_others(tap, agent)
         check_openapi(tap, agent)
+        check_notes(tap, agent)
         check_ticket(tap, agent)
         agent.close()
 

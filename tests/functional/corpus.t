@@ -150,6 +150,8 @@ def check_notes(tap, pluck, image, source):
     notes = [n["note"] for n in nodes(json.loads(r.out or b"[]")) if "note" in n]
     tap.ok(r.code == 0 and [n.startswith("not unmounted cleanly") for n in notes] == [True] * (image in DIRTY),
            "%s: disks %s" % (image, "tells that it is dirty" if image in DIRTY else "has no note"), r, r.out)
+    if image == "ntfs-hibernated":
+        tap.ok("hibernated" in notes[0], "%s: and that Windows is hibernated" % image, notes)
 
 
 def check_image(tap, corpus, image, scratch, known):

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/dirty.h"
+#include "agent/note.h"
 
 #define VOLUME 262144
 #define BLOCK 512
@@ -203,10 +204,26 @@ static void test_xfs_odd(void **state)
 	}
 }
 
+/* Facts one behind the other, as long as there is room. */
+static void test_notes(void **state)
+{
+	char note[NOTE_MAX] = "";
+
+	(void)state;
+	note_add(note, "%s", "one");
+	assert_string_equal(note, "one");
+	note_add(note, "%d facts", 2);
+	assert_string_equal(note, "one; 2 facts");
+	for (size_t i = 0; i < NOTE_MAX; i++)
+		note_add(note, "%s", "x");
+	assert_int_equal(strlen(note), NOTE_MAX - 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_flags), cmocka_unit_test(test_xfs_log), cmocka_unit_test(test_xfs_odd),
+		cmocka_unit_test(test_notes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

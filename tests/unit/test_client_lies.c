@@ -602,11 +602,60 @@ static void test_cut_and_flipped(void **state)
 	}
 }
 
+/* A line about the volume: bounded, and nothing of it reaches the terminal as it is; none is left for the next answer. */
+static void test_notes(void **state)
+{
+	static const struct {
+		const char *value;
+		int want;
+		const char *note;
+	} cases[] = {
+		{ "its journal is not replayed", 0, "its journal is not replayed" }, { "", 0, NULL }, { "a\\b", 0, "a\\\\b" },
+		{ "a\033[2J", -EPROTO, NULL }, { "caf\303\251", -EPROTO, NULL }, { "a\r\npluck-note: b", -EPROTO, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		CLEANUP_BUF struct buf b = BUF_INIT;
+		struct agent a = { 0 };
+		struct client *c;
+
+		buf_fmt(&b, "HTTP/1.1 200 OK\r\nContent-Length: 11\r\npluck-note: %s\r\n\r\n{\"data\":{}}", cases[i].value);
+		a = (struct agent){ .bytes = (char *)b.data, .len = b.len };
+		c = begin(&a);
+		assert_int_equal(ask(c, STAT, NULL, NULL), cases[i].want);
+		if (cases[i].note)
+			assert_string_equal(client_note(c), cases[i].note);
+		else
+			assert_null(client_note(c));
+		end(&a, c);
+	}
+}
+
+static void test_long_note(void **state)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	struct agent a = { 0 };
+	struct client *c;
+
+	(void)state;
+	buf_str(&b, "HTTP/1.1 200 OK\r\nContent-Length: 11\r\npluck-note: ");
+	for (size_t i = 0; i < 10000; i++)
+		buf_u8(&b, '\\');
+	buf_str(&b, "\r\n\r\n{\"data\":{}}");
+	a = (struct agent){ .bytes = (char *)b.data, .len = b.len };
+	c = begin(&a);
+	assert_int_equal(ask(c, STAT, NULL, NULL), 0);
+	assert_non_null(client_note(c));
+	assert_true(strlen(client_note(c)) < 1024);
+	end(&a, c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lies), cmocka_unit_test(test_answer_too_early), cmocka_unit_test(test_million_errors),
-		cmocka_unit_test(test_cut_and_flipped),
+		cmocka_unit_test(test_cut_and_flipped), cmocka_unit_test(test_notes), cmocka_unit_test(test_long_note),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
