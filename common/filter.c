@@ -283,6 +283,26 @@ static bool any_matches(const struct filter *f, bool exclude, const char *path, 
 	return false;
 }
 
+/* Can what lies beneath a directory match a pattern's body? The first components of it must match those of @path. */
+static bool may_match_beneath(const char *p, size_t len, const char *path, size_t path_len)
+{
+	for (; path_len; skip_component(&path, &path_len), skip_component(&p, &len)) {
+		if (len && is_any(p, len))
+			return true;
+		if (!len || !match_name(p, component(p, len), path, component(path, path_len)))
+			return false;
+	}
+	return len > 0;
+}
+
+static bool any_may_match_beneath(const struct filter *f, const char *path, size_t len)
+{
+	for (const struct pattern *p = f->first; p; p = p->next)
+		if (!p->exclude && (!p->anchored || may_match_beneath(p->text, p->len, path, len)))
+			return true;
+	return false;
+}
+
 enum filter_verdict filter_look(const struct filter *f, const struct filter_pos *at, const char *path, size_t len,
 				bool dir)
 {
@@ -292,7 +312,7 @@ enum filter_verdict filter_look(const struct filter *f, const struct filter_pos 
 		return FILTER_LEAVE;
 	if (!f->has_include || at->taken || any_matches(f, false, path, len, dir))
 		return FILTER_TAKE;
-	return dir ? FILTER_PASS : FILTER_LEAVE;
+	return dir && any_may_match_beneath(f, path, len) ? FILTER_PASS : FILTER_LEAVE;
 }
 
 void filter_enter(struct filter_pos *at, enum filter_verdict v)

@@ -12,7 +12,8 @@
  *	[a-z] [!0-9] \*	one character of a set; a backslash takes what follows as it is
  *
  * What a pattern matches stands for all that lies beneath it. An entry is wanted if it is included, or nothing has to be, and
- * not excluded: of both, exclude counts. Names are compared byte for byte; of valid UTF-8 ? and sets take whole characters.
+ * not excluded: of both, exclude counts. A directory that is not wanted is a way to what is, unless every pattern names its whole path and none can
+ * match beneath: it is left out then, and need not be read. Names are compared byte for byte; of valid UTF-8 ? and sets take whole characters.
  *
  * Agent and host use the same code: the agent need not send what nobody wants, the host believes no agent.
  */

@@ -7,7 +7,10 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import stat
+import struct
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -363,15 +366,53 @@ def check_pxar_usage(tap, pluck, src, scratch):
         tap.ok(r.code == code and r.err and not r.out and not os.path.exists(target), "pxar: %s: exit code %d" % (what, code), r)
 
 
+def break_directory(image, path):
+    """The block of a directory's entries is overwritten."""
+    said = subprocess.run(["debugfs", "-R", "blocks " + path, image], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    stats = subprocess.run(["debugfs", "-R", "show_super_stats -h", image], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    size = int(stats.split(b"Block size:")[1].split()[0])
+    with open(image, "r+b") as f:
+        f.seek(int(said.split()[0]) * size)
+        f.write(b"\xa5" * size)
+
+
+def make_broken(scratch, disk):
+    """The same disk and archive, but for the directory w/docs, which cannot be read."""
+    image, archive = scratch.join("broken.img"), scratch.join("broken.pxar")
+    shutil.copyfile(disk[1][2:], image)
+    break_directory(image, "/w/docs")
+    data = bytearray(P.encode(archive_tree())[0])
+    table = data.index(struct.pack("<Q", P.GOODBYE), data.index(b"secret.c\0"))
+    data[table:table + 8] = bytes(8)
+    with open(archive, "wb") as f:
+        f.write(data)
+    return ["--disk", "a=" + image], [archive]
+
+
+def check_walk(tap, src, scratch):
+    """A directory is read only where something beneath it may be wanted."""
+    for i, (options, reads) in enumerate(((["--include", "/src/**"], False), (["--include", "/src/*.txt", "--include", "/*.c"], False),
+                                          (["--include", "/d?c/x"], False), (["--exclude", "docs"], False), (["--include", "*.txt"], True),
+                                          (["--include", "/src/**", "--include", "/d*/x"], True), (["--include", "**/x"], True), ([], True))):
+        target = scratch.new_dir("walk-%s-%d" % (src.kind, i))
+        r = src.extract(*options, target=target)
+        good = r.code != 0 and b"docs'" in r.err if reads else r.code == 0
+        tap.ok(good, "%s: a directory that cannot be read is %s: %s" % (src.kind, "told of" if reads else "not visited", " ".join(options)), r)
+
+
 with Tap() as tap, Scratch() as scratch, Pluck(scratch) as pluck:
     stored, plain, split = Source(pluck, "archive", *make_store(scratch)), *(Plain(pluck, k, s, "w") for k, s in
                                                                             zip(("file", "split file"), make_plain(scratch)))
-    for src in Source(pluck, "disk", *make_image(scratch)), stored, plain, split:
+    disk = Source(pluck, "disk", *make_image(scratch))
+    for src in disk, stored, plain, split:
         check_filters(tap, src, scratch)
         check_dry_run(tap, src, scratch)
         check_report(tap, src, scratch)
         check_progress(tap, src, scratch)
         check_owner(tap, src, scratch)
+    broken = make_broken(scratch, disk.source)
+    for src in Source(pluck, "broken disk", broken[0], "a/raw/w"), Plain(pluck, "broken file", broken[1], "w"):
+        check_walk(tap, src, scratch)
     for src in plain, split:
         check_pxar_patterns(tap, pluck, src, stored, scratch)
         check_pxar_streams(tap, pluck, src, stored)

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -86,6 +87,67 @@ static void cost(void **state)
 	filter_free(f);
 }
 
+/* A directory that is not included: may something beneath it be? */
+static const struct {
+	const char *include, *dir;
+	bool want;
+} ways[] = {
+	{ "*.c", "a/b", true },		{ "a", "b", true },		{ "/a", "b", false },		{ "/a/b", "a", true },
+	{ "/a/b", "b", false },		{ "a/b", "a", true },		{ "a/b", "c", false },		{ "a/b", "c/a", false },
+	{ "/a/b/c", "a/b", true },	{ "/a/b/c", "a/x", false },	{ "/*/b", "x", true },		{ "/*/b", "x/y", false },
+	{ "/a*/b", "ax", true },	{ "/a*/b", "bx", false },	{ "**/b", "x/y", true },	{ "/a/**/b", "a/x/y", true },
+	{ "/a/**/b", "x", false },	{ "/a/**", "b", false },	{ "/a/**", "a", true },		{ "/a/", "b", false },
+	{ "/a/b/", "a", true },		{ "/[a-c]/x", "b", true },	{ "/[a-c]/x", "d", false },	{ "/\\*/x", "*", true },
+	{ "/\\*/x", "a", false },	{ "/a**b/x", "axb", true },	{ "/**x/y", "ax", true },	{ "/**x/y", "a", false },
+	{ "/a/b", "ab", false },	{ "/ab/c", "a", false },
+};
+
+static void way(void **state)
+{
+	const struct filter_pos top = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
+		struct filter *f = filter_new();
+		enum filter_verdict v;
+
+		assert_int_equal(filter_add(f, false, ways[i].include, strlen(ways[i].include), NULL), 0);
+		v = filter_look(f, &top, ways[i].dir, strlen(ways[i].dir), true);
+		if (v != (ways[i].want ? FILTER_PASS : FILTER_LEAVE))
+			fail_msg("'%s' beneath '%s'", ways[i].include, ways[i].dir);
+		/* what another pattern may match is a way all the same */
+		assert_int_equal(filter_add(f, true, "/z", 2, NULL), 0);
+		assert_int_equal(filter_look(f, &top, ways[i].dir, strlen(ways[i].dir), true), v);
+		assert_int_equal(filter_add(f, false, "*.x", 3, NULL), 0);
+		assert_int_equal(filter_look(f, &top, ways[i].dir, strlen(ways[i].dir), true), FILTER_PASS);
+		filter_free(f);
+	}
+}
+
+/* Of all short paths over few letters: what is left out as a directory holds nothing that is included. */
+static void way_is_right(void **state)
+{
+	static const char *const patterns[] = { "/a/b", "a/*", "/*/a", "/a*/b/a", "**/a/b", "a/**/b", "/?b/a", "/[!a]/b", "b/", "/a/b/", "/**" };
+	static const char *const names[] = { "a", "b", "ab" };
+	const struct filter_pos top = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(*patterns); i++) {
+		struct filter *f = filter_new();
+
+		assert_int_equal(filter_add(f, false, patterns[i], strlen(patterns[i]), NULL), 0);
+		for (size_t k = 0; k < 81; k++) {
+			char path[32];
+			const int dir_len = snprintf(path, sizeof(path), "%s/%s", names[k % 3], names[k / 3 % 3]);
+			const int len = snprintf(path, sizeof(path), "%s/%s/%s/%s", names[k % 3], names[k / 3 % 3], names[k / 9 % 3], names[k / 27]);
+
+			if (filter_look(f, &top, path, (size_t)dir_len, true) == FILTER_LEAVE)
+				assert_int_not_equal(filter_look(f, &top, path, (size_t)len, true), FILTER_TAKE);
+		}
+		filter_free(f);
+	}
+}
+
 static void tree(void **state)
 {
 	struct filter *f = filter_new(), *g = filter_new();
@@ -122,7 +184,8 @@ static void tree(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(match), cmocka_unit_test(refused), cmocka_unit_test(cost),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(match), cmocka_unit_test(refused), cmocka_unit_test(cost), cmocka_unit_test(way),
+					    cmocka_unit_test(way_is_right),
 					    cmocka_unit_test(tree) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
