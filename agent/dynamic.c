@@ -12,8 +12,7 @@
 #include "common/cur.h"
 #include "common/io.h"
 
-/* Bytes that the NTFS or FAT on a device claims; 0: neither. */
-static uint64_t claimed_size(int fd)
+uint64_t dynamic_claimed_size(int fd)
 {
 	uint8_t bytes[512];
 	struct cur c = cur_of(bytes, sizeof(bytes));
@@ -63,5 +62,5 @@ bool dynamic_piece(const char *dev)
 	if (disk_sys_u64(dev, "partition", &nr) < 0 || parent(dev, disk) < 0 || !part_table_is_dynamic(disk))
 		return false;
 	fd = disk_open(dev);
-	return fd >= 0 && disk_size(dev, &size) == 0 && claimed_size(fd) > size;
+	return fd >= 0 && disk_size(dev, &size) == 0 && dynamic_claimed_size(fd) > size;
 }

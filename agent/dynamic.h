@@ -9,10 +9,14 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define DYNAMIC_PIECE_TEXT "one of several pieces of a Windows dynamic volume, which is not assembled"
 
 /** dynamic_piece() - is this partition (kernel name) such a piece? */
 bool dynamic_piece(const char *dev);
+
+/** dynamic_claimed_size() - bytes that the NTFS or FAT on an open device claims; 0: neither. */
+uint64_t dynamic_claimed_size(int fd);
 
 #endif

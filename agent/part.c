@@ -5,24 +5,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/ioctl.h>
 #include <linux/blkpg.h>
 #include <linux/fs.h>
-#include <blkid/blkid.h>
 
 #include "agent/disk.h"
-#include "agent/gpt.h"
+#include "agent/table.h"
 #include "common/cleanup.h"
-
-#define MBR_LDM 0x42
-#define GPT_LDM_DATA "af9b60a0-1431-4f62-bc68-3311714a69ad"
-
-static void free_probe(blkid_probe pr)
-{
-	blkid_free_probe(pr);
-}
-CLEANUP_DEFINE(blkid_probe, free_probe)
 
 void part_list_free(struct part_list *l)
 {
@@ -93,78 +82,30 @@ static int scan_sysfs(const char *disk_dev, struct part_list *ret)
 	return 0;
 }
 
-/* The table as libblkid reads it, or NULL. */
-static blkid_partlist read_table(blkid_probe pr, int fd)
+/* Tell the kernel of a partition; what lies beyond the disk's end is cut. */
+static void add_part(int fd, uint64_t sectors, const struct table_entry *e)
 {
-	if (!pr || blkid_probe_set_device(pr, fd, 0, 0) != 0)
-		return NULL;
-	(void)blkid_probe_enable_superblocks(pr, 0);
-	(void)blkid_probe_enable_partitions(pr, 1);
-	(void)blkid_probe_set_partitions_flags(pr, BLKID_PARTS_FORCE_GPT);
-	return blkid_probe_get_partitions(pr);
-}
-
-/* Tell the kernel of a partition, in sectors; what lies beyond the disk's end is cut. */
-static void add_part(int fd, uint64_t sectors, unsigned int nr, uint64_t start, uint64_t size)
-{
-	struct blkpg_partition bp = { .pno = (int)nr };
+	struct blkpg_partition bp = { .pno = (int)e->nr };
 	struct blkpg_ioctl_arg arg = { .op = BLKPG_ADD_PARTITION, .datalen = sizeof(bp), .data = &bp };
+	const uint64_t size = table_clip(e, sectors);
 
-	if (!size || start >= sectors || nr > PART_MAX)
+	if (!size || e->extended || e->nr > PART_MAX)
 		return;
-	if (size > sectors - start)
-		size = sectors - start;
-	bp.start = (long long)start * 512;
+	bp.start = (long long)e->start * 512;
 	bp.length = (long long)size * 512;
 	(void)ioctl(fd, BLKPG, &arg);	/* overlaps are refused: the first one stays */
 }
 
-static int table_size(blkid_partlist table)
-{
-	return table ? blkid_partlist_numof_partitions(table) : 0;
-}
-
-static void add_from_table(int fd, uint64_t sectors, blkid_partlist table)
-{
-	int n = table_size(table);
-
-	for (int i = 0; i < n && i < PART_MAX; i++) {
-		blkid_partition p = blkid_partlist_get_partition(table, i);
-
-		if (p && !blkid_partition_is_extended(p) && blkid_partition_get_start(p) >= 0 &&
-		    blkid_partition_get_size(p) > 0)
-			add_part(fd, sectors, (unsigned int)blkid_partition_get_partno(p),
-				 (uint64_t)blkid_partition_get_start(p), (uint64_t)blkid_partition_get_size(p));
-	}
-}
-
-static void add_from_gpt(int fd, uint64_t sectors)
-{
-	struct gpt_part v[PART_MAX];
-	uint32_t block;
-	long n = gpt_read(fd, v, PART_MAX, &block);
-
-	for (long i = 0; i < n; i++) {
-		const uint64_t unit = block / 512, blocks = v[i].last_lba - v[i].first_lba + 1;
-
-		if (v[i].first_lba < sectors && blocks <= UINT64_MAX / unit)
-			add_part(fd, sectors, v[i].nr, v[i].first_lba * unit, blocks * unit);
-	}
-}
-
-static void add_details(struct part_list *l, blkid_partlist table)
+static void add_details(struct part_list *l, const struct table *t)
 {
 	for (size_t i = 0; i < l->nr; i++) {
-		blkid_partition p = blkid_partlist_get_partition_by_partno(table, (int)l->v[i].nr);
-		const char *s;
+		const struct table_entry *e = table_find(t, l->v[i].nr);
 
-		if (!p || (uint64_t)blkid_partition_get_start(p) != l->v[i].start / 512)
+		if (!e || e->start != l->v[i].start / 512)
 			continue;
-		l->v[i].extended = blkid_partition_is_extended(p);
-		if ((s = blkid_partition_get_uuid(p)))
-			(void)snprintf(l->v[i].uuid, sizeof(l->v[i].uuid), "%s", s);
-		if ((s = blkid_partition_get_name(p)))
-			(void)snprintf(l->v[i].name, sizeof(l->v[i].name), "%s", s);
+		l->v[i].extended = e->extended;
+		strcpy(l->v[i].uuid, e->uuid);
+		strcpy(l->v[i].name, e->name);
 	}
 }
 
@@ -177,31 +118,15 @@ static bool has_number(const struct part_list *l, unsigned int nr)
 }
 
 /* Entries of the table that the kernel did not take. */
-static void add_refused(struct part_list *l, blkid_partlist table)
+static void add_refused(struct part_list *l, const struct table *t)
 {
-	const int n = table_size(table);
+	for (size_t i = 0; i < t->nr && l->nr < PART_MAX; i++) {
+		const struct table_entry *e = &t->v[i];
 
-	for (int i = 0; i < n && l->nr < PART_MAX; i++) {
-		blkid_partition p = blkid_partlist_get_partition(table, i);
-		const int nr = p ? blkid_partition_get_partno(p) : 0;
-		struct part part = { .nr = (unsigned int)nr, .refused = true };
-
-		if (nr <= 0 || has_number(l, (unsigned int)nr) || blkid_partition_is_extended(p) ||
-		    blkid_partition_get_size(p) <= 0 || blkid_partition_get_type(p) == MBR_LDM)
-			continue;
-		part.start = (uint64_t)blkid_partition_get_start(p) * 512;
-		part.size = (uint64_t)blkid_partition_get_size(p) * 512;
-		l->v[l->nr++] = part;
+		if (!has_number(l, e->nr) && !e->extended && !e->ldm)
+			l->v[l->nr++] = (struct part){ .nr = e->nr, .refused = true, .start = e->start * 512, .size = e->size * 512 };
 	}
 	qsort(l->v, l->nr, sizeof(*l->v), by_number);
-}
-
-static bool has_table(int fd, blkid_partlist table)
-{
-	struct gpt_part v[1];
-	uint32_t block;
-
-	return table_size(table) > 0 || gpt_read(fd, v, 1, &block) > 0;
 }
 
 /* Not the lock of the device: whoever mounts the whole of a disk holds that, and may look for members on others. */
@@ -236,8 +161,8 @@ static int scan_kernel(const struct agent *a, const char *disk_dev, int fd, stru
 }
 
 /* The kernel shows nothing: look for a table that it does not read (backup GPT, cut disk). */
-static int scan_harder(const struct agent *a, const char *disk_dev, int fd, blkid_partlist table, struct part_list *ret,
-		       struct err *err)
+static int scan_harder(const struct agent *a, const char *disk_dev, int fd, const struct table *t,
+		       struct part_list *ret, struct err *err)
 {
 	CLEANUP_CLOSE int lock = lock_table(a, disk_dev, err);
 	uint64_t size;
@@ -250,18 +175,16 @@ static int scan_harder(const struct agent *a, const char *disk_dev, int fd, blki
 		return r;
 	if (disk_size(disk_dev, &size) < 0)
 		return 0;
-	add_from_table(fd, size / 512, table);
-	if (table_size(table) <= 0)
-		add_from_gpt(fd, size / 512);
+	for (size_t i = 0; i < t->nr; i++)
+		add_part(fd, size / 512, &t->v[i]);
 	return scan_sysfs(disk_dev, ret);
 }
 
 int part_scan(const struct agent *a, const char *disk_dev, bool details, struct part_list *ret, struct err *err)
 {
 	CLEANUP_PARTS struct part_list l = { .v = calloc(PART_MAX, sizeof(*l.v)) };
-	CLEANUP(free_probep) blkid_probe pr = NULL;
+	CLEANUP_TABLE struct table t = { 0 };
 	CLEANUP_CLOSE int fd = -1;
-	blkid_partlist table;
 	int r = l.v ? scan_sysfs(disk_dev, &l) : -ENOMEM;
 
 	if (r < 0)
@@ -275,16 +198,16 @@ int part_scan(const struct agent *a, const char *disk_dev, bool details, struct 
 			return r;
 	}
 	if (!l.nr || details) {
-		pr = blkid_new_probe();
-		table = read_table(pr, fd);
-		if (!l.nr && has_table(fd, table))
-			r = scan_harder(a, disk_dev, fd, table, &l, err);
+		r = table_read(fd, &t);
+		if (r < 0)
+			return err_set(err, r, "partitions of %s", disk_dev);
+		if (!l.nr && t.nr)
+			r = scan_harder(a, disk_dev, fd, &t, &l, err);
 		if (r < 0)
 			return r;
-		if (table && l.nr)
-			add_refused(&l, table);
-		if (table)
-			add_details(&l, table);
+		if (l.nr)
+			add_refused(&l, &t);
+		add_details(&l, &t);
 	}
 	*ret = l;
 	l.v = NULL;
@@ -309,16 +232,8 @@ int part_find(const struct agent *a, const char *disk_dev, unsigned int nr, stru
 
 bool part_table_is_dynamic(const char *disk_dev)
 {
-	CLEANUP(free_probep) blkid_probe pr = blkid_new_probe();
 	CLEANUP_CLOSE int fd = disk_open(disk_dev);
-	blkid_partlist table = fd < 0 ? NULL : read_table(pr, fd);
+	CLEANUP_TABLE struct table t = { 0 };
 
-	for (int i = 0; i < table_size(table); i++) {
-		blkid_partition p = blkid_partlist_get_partition(table, i);
-		const char *guid = p ? blkid_partition_get_type_string(p) : NULL;
-
-		if (p && (guid ? !strcasecmp(guid, GPT_LDM_DATA) : blkid_partition_get_type(p) == MBR_LDM))
-			return true;
-	}
-	return false;
+	return fd >= 0 && table_read(fd, &t) == 0 && t.dynamic;
 }

@@ -108,15 +108,12 @@ static void probe_backup(int fd, struct probe *p)
 		strcpy(p->type, "ext4");
 }
 
-int probe_device(const char *dev, struct probe *ret)
+int probe_fd(int fd, struct probe *ret)
 {
 	CLEANUP(free_probep) blkid_probe pr = blkid_new_probe();
-	CLEANUP_CLOSE int fd = disk_open(dev);
 	struct probe p = { 0 };
 	int r;
 
-	if (fd < 0)
-		return fd;
 	if (!pr)
 		return -ENOMEM;
 	errno = 0;
@@ -138,4 +135,11 @@ int probe_device(const char *dev, struct probe *ret)
 		probe_backup(fd, &p);
 	*ret = p;
 	return 0;
+}
+
+int probe_device(const char *dev, struct probe *ret)
+{
+	CLEANUP_CLOSE int fd = disk_open(dev);
+
+	return fd < 0 ? fd : probe_fd(fd, ret);
 }

@@ -20,6 +20,9 @@ struct probe {
 /** probe_device() - @dev is a kernel name. Return: 0 (also with nothing found); negative errno if it cannot be read. */
 int probe_device(const char *dev, struct probe *ret);
 
+/** probe_fd() - the same of an open device or file. */
+int probe_fd(int fd, struct probe *ret);
+
 /** probe_ext_backup() - the first backup superblock of ext2, ext3 or ext4. Return: its position in KiB; 0 if there is none. */
 uint64_t probe_ext_backup(int fd);
 
