@@ -22,6 +22,7 @@
 #define WORKERS_MAX 4
 #define AHEAD_CHUNKS 64			/* the window at most, */
 #define AHEAD_BYTES ((size_t)16 << 20)	/* and not much more than that */
+#define EXPECT_BYTES ((size_t)512 << 10)	/* a chunk decoded faster is not worth a thread */
 #define HUGE_PAGE ((size_t)2 << 20)
 #define NONE (SIZE_MAX - 1)		/* no chunk, and no chunk follows it */
 #define WORKER_STACK ((size_t)512 << 10)
@@ -220,6 +221,25 @@ static void plan_ahead(struct stream *st, size_t i)
 	if (!st->no_workers)
 		start_workers(st);
 	(void)pthread_cond_broadcast(&st->work);
+}
+
+void stream_expect(struct source *s, uint64_t off)
+{
+	struct stream *st = (struct stream *)s;
+	size_t i;
+
+	if (off >= s->size_bytes)
+		return;
+	i = chunks_find(st->chunks, off);
+	if (!i || chunks_len(st->chunks, i) < EXPECT_BYTES)
+		return;		/* the first one is read at once */
+	(void)pthread_mutex_lock(&st->lock);
+	st->ahead = i;
+	st->ahead_end = i + 1;
+	if (!st->no_workers)
+		start_workers(st);
+	(void)pthread_cond_broadcast(&st->work);
+	(void)pthread_mutex_unlock(&st->lock);
 }
 
 /* Chunk @i, ready and in use. The lock is held. */

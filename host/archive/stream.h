@@ -21,6 +21,12 @@
  */
 int stream_open(struct chunks *c, size_t cache_bytes, struct source **ret, struct err *err);
 
+/**
+ * stream_expect() - byte @off of a source that stream_open() made is read soon: a thread decodes its chunk meanwhile
+ * Only where that is worth a thread: a large chunk.
+ */
+void stream_expect(struct source *s, uint64_t off);
+
 /** stream_chunks() - the chunks of a source that stream_open() made. Borrowed as long as the source. */
 struct chunks *stream_chunks(struct source *s);
 

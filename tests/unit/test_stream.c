@@ -59,14 +59,19 @@ static void close_chunks(struct chunks *c)
 
 static const struct chunks_ops ops = { .find = find, .start = start, .load = load, .close = close_chunks };
 
-static void open_stream(size_t cache_bytes)
+static void open_stream_of(size_t cache_bytes, size_t least)
 {
 	memset(&g, 0, sizeof(g));
 	for (size_t i = 0; i < CHUNKS; i++)
-		g.start[i + 1] = g.start[i] + 1 + i * 37 % LONG_LEN;
+		g.start[i + 1] = g.start[i] + least + i * 37 % LONG_LEN;
 	g.chunks = (struct chunks){ .ops = &ops, .size_bytes = g.start[CHUNKS], .nr_chunks = CHUNKS };
 	gate_init(&g.gate);
 	assert_int_equal(stream_open(&g.chunks, cache_bytes, &s, NULL), 0);
+}
+
+static void open_stream(size_t cache_bytes)
+{
+	open_stream_of(cache_bytes, 1);
 }
 
 static int teardown(void **state)
@@ -256,10 +261,58 @@ static void test_bad_chunk(void **state)
 
 #define T(t) cmocka_unit_test_teardown(t, teardown)
 
+/* A worker has begun with the last chunk when the first one is read; who comes for it waits for that. */
+static void test_expect(void **state)
+{
+	size_t last = CHUNKS - 1;
+	pthread_t thread;
+	void *got = NULL;
+
+	(void)state;
+	open_stream_of(8 << 20, 1 << 20);
+	g.shut_from = last;
+	g.shut_to = CHUNKS;
+	stream_expect(s, s->size_bytes);	/* nothing there */
+	stream_expect(s, s->size_bytes - 1);
+	gate_wait(&g.gate, 1);
+	read_chunk(0);
+	assert_int_equal(pthread_create(&thread, NULL, read_in_thread, &last), 0);
+	gate_open(&g.gate);
+	assert_int_equal(pthread_join(thread, &got), 0);
+	assert_ptr_equal(got, &last);
+	assert_int_equal(g.loads[last], 1);
+	assert_int_equal(g.loads[0], 1);
+}
+
+/* One that is lost fails whoever reads it, and nobody else. */
+static void test_expect_bad(void **state)
+{
+	struct err err = ERR_INIT;
+	uint8_t b;
+
+	(void)state;
+	open_stream_of(8 << 20, 1 << 20);
+	stream_expect(s, g.start[BAD]);
+	read_chunk(0);
+	assert_int_equal(source_read_at(s, &b, 1, g.start[BAD], &err), -EIO);
+	assert_non_null(strstr(err.text, "chunk 333 is missing"));
+	read_chunk(BAD + 1);
+}
+
+/* A small chunk is decoded as fast as a thread begins. */
+static void test_expect_small(void **state)
+{
+	(void)state;
+	open_stream(1 << 20);
+	stream_expect(s, g.start[20]);
+	read_chunk(0);
+	assert_int_equal(g.loads[20], 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_small_read_does_not_wait), T(test_needed_chunk_is_shared), T(test_window_holds_nobody),
-					    T(test_jump_and_back), T(test_oldest_goes), T(test_ends), T(test_bound), T(test_bad_chunk) };
+					    T(test_jump_and_back), T(test_oldest_goes), T(test_ends), T(test_bound), T(test_bad_chunk), T(test_expect), T(test_expect_bad), T(test_expect_small) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
