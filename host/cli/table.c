@@ -14,9 +14,17 @@ static size_t text_width(const char *s)
 
 	while (len) {
 		uint32_t cp;
-		size_t n = utf8_decode(p, len, &cp);
-		int w = n ? wcwidth((wchar_t)cp) : 1;
+		size_t n;
+		int w;
 
+		if (*p >= 0x20 && *p < 0x7f) {
+			width++;
+			p++;
+			len--;
+			continue;
+		}
+		n = utf8_decode(p, len, &cp);
+		w = n ? wcwidth((wchar_t)cp) : 1;
 		n = n ? n : 1;
 		width += w < 0 ? 1 : (size_t)w;
 		p += n;
@@ -69,6 +77,7 @@ static bool env_set(const char *name)
 }
 
 #define TABLE_COLS_MAX 16
+#define OUT_BYTES ((size_t)64 << 10)	/* written at once */
 
 static int table(const struct cli_column *col, size_t nr_cols, const char *const *cells, size_t nr_rows, bool ruled)
 {
@@ -97,7 +106,7 @@ static int table(const struct cli_column *col, size_t nr_cols, const char *const
 		if (i && ruled && border)
 			put_rule(&b, width, nr_cols, between);
 		put_row(&b, col, width, nr_cols, cells + i * nr_cols, border);
-		r = cli_out_buf(&b);
+		r = b.len >= OUT_BYTES ? cli_out_buf(&b) : buf_ok(&b);
 	}
 	if (border)
 		put_rule(&b, width, nr_cols, bottom);
