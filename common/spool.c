@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/grow.h"
 #include "common/io.h"
 #include "common/log.h"
 
@@ -88,26 +89,11 @@ static int move_out(struct spool_block *b, struct spool_block *to)
 	return 0;
 }
 
-static int make_room(struct spool *s)
-{
-	const size_t room = s->room ? 2 * s->room : 4;
-	struct spool_block *v;
-
-	if (s->nr_blocks < s->room)
-		return 0;
-	v = reallocarray(s->block, room, sizeof(*v));
-	if (!v)
-		return -ENOMEM;
-	s->block = v;
-	s->room = room;
-	return 0;
-}
-
 /* The last block is full: another one, with its memory if that is enough. */
 static int next_block(struct spool *s)
 {
 	struct spool_block *next;
-	int r = make_room(s);
+	int r = grow(&s->block, &s->room, s->nr_blocks, sizeof(*s->block));
 
 	if (r < 0)
 		return r;

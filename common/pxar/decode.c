@@ -9,6 +9,7 @@
 
 #include "common/buf.h"
 #include "common/cur.h"
+#include "common/grow.h"
 #include "common/pxar/dec_attrs.h"
 #include "common/pxar/dec_items.h"
 #include "common/pxar/format.h"
@@ -201,15 +202,8 @@ static int enter(struct pxar_dec *d)
 {
 	if (d->depth >= PXAR_DEPTH_MAX || d->entry.name_len + 1 > PXAR_PATH_MAX - d->path_len)
 		return bad(d, "directories too deep");
-	if (d->depth == d->room) {
-		size_t room = d->room ? d->room * 2 : 32;
-		size_t *v = reallocarray(d->levels, room, sizeof(*v));
-
-		if (!v)
-			return no_memory(d);
-		d->levels = v;
-		d->room = room;
-	}
+	if (grow(&d->levels, &d->room, d->depth, sizeof(*d->levels)) < 0)
+		return no_memory(d);
 	d->levels[d->depth++] = d->entry.name_len;
 	d->path_len += d->entry.name_len + 1;
 	return 0;

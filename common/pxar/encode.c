@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "common/err.h"
+#include "common/grow.h"
 #include "common/pxar/format.h"
 #include "common/pxar/siphash.h"
 
@@ -65,22 +66,6 @@ uint64_t pxar_enc_pos(const struct pxar_enc *e)
 void pxar_enc_payload(struct pxar_enc *e, uint64_t n)
 {
 	e->pos += n;
-}
-
-/* Room for one more element of @size bytes. Return: false without memory. */
-static bool grow(void *pp, size_t nr, size_t *room, size_t size)
-{
-	void **p = pp, *new;
-	size_t n = *room ? *room + *room / 2 : 16;
-
-	if (nr < *room)
-		return true;
-	new = reallocarray(*p, n, size);
-	if (!new)
-		return false;
-	*p = new;
-	*room = n;
-	return true;
 }
 
 static void put(struct pxar_enc *e, const void *p, size_t n)
@@ -365,8 +350,8 @@ int pxar_enc_entry(struct pxar_enc *e, const struct pxar_entry *entry)
 
 	if (!good_entry(e, entry))
 		return -EINVAL;
-	if (!grow(&e->members, e->nr_members, &e->room_members, sizeof(*e->members)) ||
-	    !grow(&e->levels, e->nr_levels, &e->room_levels, sizeof(*e->levels)))
+	if (grow(&e->members, &e->room_members, e->nr_members, sizeof(*e->members)) < 0 ||
+	    grow(&e->levels, &e->room_levels, e->nr_levels, sizeof(*e->levels)) < 0)
 		return -ENOMEM;
 	if (e->nr_levels) {
 		end_member(e);

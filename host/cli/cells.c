@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/grow.h"
 
 void cells_free(struct cells *c)
 {
@@ -19,15 +20,8 @@ int cells_add(struct cells *c, struct buf *b)
 {
 	const char *text = buf_cstr(b);
 
-	if (c->nr == c->room) {
-		const size_t room = c->room ? 2 * c->room : 256;
-		char **v = reallocarray(c->v, room, sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		c->v = v;
-		c->room = room;
-	}
+	if (grow(&c->v, &c->room, c->nr, sizeof(*c->v)) < 0)
+		return -ENOMEM;
 	c->v[c->nr] = text ? strdup(text) : NULL;
 	if (!c->v[c->nr])
 		return -ENOMEM;

@@ -7,6 +7,7 @@
 
 #include "common/buf.h"
 #include "common/cleanup.h"
+#include "common/grow.h"
 #include "host/archive/catalog.h"
 #include "host/archive/stream.h"
 #include "host/cli/cli.h"
@@ -35,21 +36,6 @@ struct dump {
 	struct cli_notes notes;
 };
 
-static int grow(void *pp, size_t nr, size_t *room, size_t size)
-{
-	void **p = pp, *more;
-	const size_t n = *room ? 2 * *room : 16;
-
-	if (nr < *room)
-		return 0;
-	more = reallocarray(*p, n, size);
-	if (!more)
-		return -ENOMEM;
-	*p = more;
-	*room = n;
-	return 0;
-}
-
 static int on_entry(void *arg, const struct catalog_entry *e)
 {
 	struct dump *d = arg;
@@ -57,7 +43,7 @@ static int on_entry(void *arg, const struct catalog_entry *e)
 
 	if (!d->budget--)
 		return -ELOOP;
-	if (grow(&l->row, l->nr, &l->room, sizeof(*l->row)) < 0)
+	if (grow(&l->row, &l->room, l->nr, sizeof(*l->row)) < 0)
 		return -ENOMEM;
 	l->row[l->nr] = (struct row){ *e, strndup(e->name, e->name_len) };
 	return l->row[l->nr].name ? (l->nr++, 0) : -ENOMEM;
@@ -77,7 +63,7 @@ static int enter(struct dump *d, uint64_t block, size_t path_len, struct err *er
 {
 	int r;
 
-	if (grow(&d->level, d->nr, &d->room, sizeof(*d->level)) < 0)
+	if (grow(&d->level, &d->room, d->nr, sizeof(*d->level)) < 0)
 		return err_set(err, -ENOMEM, "catalog");
 	d->level[d->nr++] = (struct level){ .path_len = path_len };
 	r = catalog_list(d->cat, block, on_entry, d, err);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/grow.h"
 #include "host/archive/damage.h"
 #include "host/cli/archive.h"
 #include "host/cli/size.h"
@@ -39,15 +40,8 @@ static int add_name(void *arg, const struct store_snapshot_info *i)
 	struct snapshot_name n = { .time = i->time };
 	char text[NAMES_SNAPSHOT_TEXT];
 
-	if (v->nr_names == v->room) {
-		const size_t room = v->room ? 2 * v->room : 64;
-		char **more = reallocarray(v->names, room, sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		v->names = more;
-		v->room = room;
-	}
+	if (grow(&v->names, &v->room, v->nr_names, sizeof(*v->names)) < 0)
+		return -ENOMEM;
 	(void)snprintf(n.type, sizeof(n.type), "%s", i->type);
 	(void)snprintf(n.id, sizeof(n.id), "%s", i->id);
 	v->names[v->nr_names] = strdup(names_format_snapshot(&n, text));

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/grow.h"
 
 #define TABLE_BYTES_MAX ((size_t)1 << 30)
 
@@ -17,16 +18,9 @@ struct entry_table_row {
 struct buf *entry_table_begin(struct entry_table *t, char type)
 {
 	t->text.limit = TABLE_BYTES_MAX;
-	if (t->nr == t->room) {
-		size_t room = t->room ? t->room * 2 : 64;
-		struct entry_table_row *row = reallocarray(t->row, room, sizeof(*row));
-
-		if (!row) {
-			t->text.error = -ENOMEM;
-			return &t->text;
-		}
-		t->row = row;
-		t->room = room;
+	if (grow(&t->row, &t->room, t->nr, sizeof(*t->row)) < 0) {
+		t->text.error = -ENOMEM;
+		return &t->text;
 	}
 	t->row[t->nr] = (struct entry_table_row){ t->text.len, { type } };
 	return &t->text;

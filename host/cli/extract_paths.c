@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/grow.h"
 #include "common/io.h"
 
 #define PATHS_MAX (64u << 20)	/* bytes of --paths-from */
@@ -15,15 +16,8 @@ int extract_add_path(struct extract *x, const char *text, size_t len, struct err
 {
 	const bool base64 = command_opt(x->args->cmd, "base64", 6) && args_flag(x->args, "base64");
 
-	if (x->nr_paths == x->room) {
-		size_t room = x->room ? x->room * 2 : 16;
-		struct target_path *p = reallocarray(x->path, room, sizeof(*p));
-
-		if (!p)
-			return err_set(err, -ENOMEM, "paths");
-		x->path = p;
-		x->room = room;
-	}
+	if (grow(&x->path, &x->room, x->nr_paths, sizeof(*x->path)) < 0)
+		return err_set(err, -ENOMEM, "paths");
 	int r = x->plain.meta ? target_path_within(x->plain.meta, text, len, base64, &x->path[x->nr_paths], err) :
 				target_path(x->target, text, len, base64, &x->path[x->nr_paths], err);
 

@@ -8,22 +8,8 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/grow.h"
 #include "host/restore/meta.h"
-
-static int grow(struct dirs *d)
-{
-	const size_t room = d->room ? d->room * 2 : 32;
-	struct dir_level *v;
-
-	if (d->nr < d->room)
-		return 0;
-	v = reallocarray(d->v, room, sizeof(*v));
-	if (!v)
-		return -ENOMEM;
-	d->v = v;
-	d->room = room;
-	return 0;
-}
 
 static void close_level(struct dir_level *l)
 {
@@ -37,7 +23,7 @@ int dirs_push(struct dirs *d, int fd_taken, const struct pxar_entry *meta, bool 
 	CLEANUP_CLOSE int fd = fd_taken;
 	struct dir_level l = { .fd = -1 };
 	struct stat st;
-	int r = grow(d);
+	int r = grow(&d->v, &d->room, d->nr, sizeof(*d->v));
 
 	if (r < 0)
 		return r;

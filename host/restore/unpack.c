@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
+#include "common/grow.h"
 #include "common/log.h"
 #include "common/path.h"
 #include "host/restore/meta.h"
@@ -207,15 +208,8 @@ static int put_off(struct stream *s, const struct pxar_entry *e, struct err *err
 {
 	struct pending p = { .path_len = s->u.rep.path.len };
 
-	if (s->nr_pending == s->room_pending) {
-		const size_t room = s->room_pending ? 2 * s->room_pending : 16;
-		struct pending *v = reallocarray(s->pending, room, sizeof(*v));
-
-		if (!v)
-			return err_set(err, -ENOMEM, "directories");
-		s->pending = v;
-		s->room_pending = room;
-	}
+	if (grow(&s->pending, &s->room_pending, s->nr_pending, sizeof(*s->pending)) < 0)
+		return err_set(err, -ENOMEM, "directories");
 	p.e = s->pending_size < PENDING_MAX ? meta_copy(e, &p.size) : NULL;
 	if (!p.e)
 		return err_set(err, -ENOMEM, "directories");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/grow.h"
 #include "common/jsonw.h"
 
 void damage_add(struct damage *d, uint32_t disk, uint64_t off, uint64_t len, const char *text)
@@ -19,16 +20,9 @@ void damage_add(struct damage *d, uint32_t disk, uint64_t off, uint64_t len, con
 		d->lost++;
 		return;
 	}
-	if (d->nr == d->room) {
-		size_t room = d->room ? d->room * 2 : 16;
-
-		r = realloc(d->ranges, room * sizeof(*r));
-		if (!r) {
-			d->lost++;
-			return;
-		}
-		d->ranges = r;
-		d->room = room;
+	if (grow(&d->ranges, &d->room, d->nr, sizeof(*d->ranges)) < 0) {
+		d->lost++;
+		return;
 	}
 	r = &d->ranges[d->nr++];
 	r->disk = disk;

@@ -15,6 +15,7 @@
 
 #include "common/buf.h"
 #include "common/cleanup.h"
+#include "common/grow.h"
 #include "host/source/store/blob.h"
 #include "host/source/store/index.h"
 #include "host/source/store/loaders.h"
@@ -126,15 +127,8 @@ static int make_room(struct check *c, size_t more)
 
 static int add_text(struct check *c, const char *text, uint32_t *ret)
 {
-	if (c->nr_texts == c->texts_room) {
-		const size_t room = c->texts_room ? 2 * c->texts_room : 16;
-		char **v = reallocarray(c->texts, room, sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		c->texts = v;
-		c->texts_room = room;
-	}
+	if (grow(&c->texts, &c->texts_room, c->nr_texts, sizeof(*c->texts)) < 0)
+		return -ENOMEM;
 	c->texts[c->nr_texts] = strdup(text);
 	if (!c->texts[c->nr_texts])
 		return -ENOMEM;
@@ -276,16 +270,9 @@ static int collect(struct check *c, const struct index *x, bool crypt, struct ch
 
 		if (!s->why)
 			continue;
-		if (nr == room) {
-			struct check_range *more;
-
-			room = room ? 2 * room : 16;
-			more = reallocarray(v, room, sizeof(*v));
-			if (!more) {
-				free(v);
-				return -ENOMEM;
-			}
-			v = more;
+		if (grow(&v, &room, nr, sizeof(*v)) < 0) {
+			free(v);
+			return -ENOMEM;
 		}
 		v[nr++] = (struct check_range){ index_start(x, i), s->len, s->digest, c->texts[s->why - 1] };
 	}
