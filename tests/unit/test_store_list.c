@@ -221,6 +221,10 @@ static void test_snapshots(void **state)
 				    "vm/9@1704067200u,0 vm/10@1704067200u,0 ");
 	s = (struct seen){ .stop_with = -ECANCELED };
 	assert_int_equal(store_list(store, "snaps", on_snapshot, &s, &err), -ECANCELED);
+	/* It is the caller's word, not that of a group that is gone. */
+	s = (struct seen){ .stop_with = -ENOENT };
+	assert_int_equal(store_list(store, "snaps", on_snapshot, &s, &err), -ENOENT);
+	assert_string_equal(s.text, "ct/7@1672531200p,1 ");
 }
 
 static void test_group(void **state)

@@ -8,6 +8,7 @@
 
 #include "common/buf.h"
 #include "common/cleanup.h"
+#include "common/grow.h"
 #include "host/source/store/blob.h"
 #include "host/source/store/chunk.h"
 #include "host/source/store/priv.h"
@@ -33,15 +34,8 @@ static int names_add(struct names *n, const char *name)
 {
 	if (n->nr == LIST_NAMES_MAX)
 		return -E2BIG;
-	if (n->nr == n->room) {
-		size_t room = n->room ? 2 * n->room : 64;
-		char **v = realloc(n->v, room * sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		n->v = v;
-		n->room = room;
-	}
+	if (grow(&n->v, &n->room, n->nr, sizeof(*n->v)) < 0)
+		return -ENOMEM;
 	n->v[n->nr] = strdup(name);
 	return n->v[n->nr] ? (n->nr++, 0) : -ENOMEM;
 }
@@ -229,23 +223,26 @@ static int list_snapshot(const struct listing *l, int fd, struct store_snapshot_
 	return l->fn(l->arg, i);
 }
 
-/* Return: -ENOENT, -ENOTDIR, -ELOOP if there is no such directory. */
-static int list_group(const struct listing *l, const char *type, const char *id, struct err *err)
+/* Return: 0, also if there is no such directory: then *ret_none; negative errno. */
+static int list_group(const struct listing *l, const char *type, const char *id, bool *ret_none, struct err *err)
 {
 	CLEANUP_NAMES struct names times = { 0 };
 	char path[NAMES_SNAPSHOT_TEXT], owner[128], comment[256];
 	CLEANUP_CLOSE int group = -1;
+	struct err why = ERR_INIT;
 	int r;
 
 	(void)snprintf(path, sizeof(path), "%s/%s", type, id);
-	group = store_open_dir(l->store, l->ns, path, err);
+	group = store_open_dir(l->store, l->ns, path, &why);
+	*ret_none = is_none(group);
 	if (group < 0)
-		return group;
+		return *ret_none ? 0 : err_text(err, group, "%s", why.text);
 	read_owner(group, owner, sizeof(owner));
 	read_group_comment(group, comment, sizeof(comment));
-	r = store_open_dir(l->store, l->ns, path, err);
-	if (r >= 0)
-		r = read_names(r, is_time, compare_text, &times);
+	r = openat(group, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = r < 0 ? -errno : read_names(r, is_time, compare_text, &times);
+	if (r < 0)
+		return err_set(err, r, "list '%s'", path);
 	for (size_t k = 0; k < times.nr && r >= 0; k++) {
 		struct store_snapshot_info i = { .type = type, .id = id };
 		CLEANUP_CLOSE int fd = openat(group, times.v[k], O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -266,12 +263,13 @@ int store_list_group(struct store *s, const char *ns, const char *type, const ch
 		     void *arg, struct err *err)
 {
 	const struct listing l = { .store = s, .ns = ns, .fn = fn, .arg = arg };
+	bool none;
 	int r;
 
 	if (names_check_type(type) < 0 || names_check_id(id, strlen(id)) < 0)
 		return err_text(err, -EINVAL, "bad group name");
-	r = list_group(&l, type, id, err);
-	return is_none(r) ? err_text(err, -ENOENT, "group %s/%s does not exist", type, id) : r;
+	r = list_group(&l, type, id, &none, err);
+	return r == 0 && none ? err_text(err, -ENOENT, "group %s/%s does not exist", type, id) : r;
 }
 
 struct ns_listing {
@@ -326,18 +324,6 @@ int store_list_ns(struct store *s, const char *ns, unsigned int depth, store_ns_
 	return list_ns(&l, ns, depth, err);
 }
 
-/* A group of a listing: what is none is passed over. */
-static int list_one(const struct listing *l, const char *type, const char *id, struct err *err)
-{
-	int r = list_group(l, type, id, err);
-
-	if (!is_none(r))
-		return r;
-	if (err)
-		*err = ERR_INIT;
-	return 0;
-}
-
 int store_list(struct store *s, const char *ns, store_snapshot_fn *fn, void *arg, struct err *err)
 {
 	static const char *const types[] = { "ct", "host", "vm" };
@@ -348,6 +334,7 @@ int store_list(struct store *s, const char *ns, store_snapshot_fn *fn, void *arg
 		return base == -ENOENT ? err_text(err, -ENOENT, "namespace '%s' does not exist", ns) : base;
 	for (size_t t = 0; t < 3; t++) {
 		CLEANUP_NAMES struct names ids = { 0 };
+		bool none;
 		int r = store_open_dir(s, ns, types[t], err);
 
 		if (r == -ENOENT) {
@@ -358,7 +345,7 @@ int store_list(struct store *s, const char *ns, store_snapshot_fn *fn, void *arg
 		if (r >= 0)
 			r = read_names(r, is_id, compare_ids, &ids);
 		for (size_t k = 0; k < ids.nr && r >= 0; k++)
-			r = list_one(&l, types[t], ids.v[k], err);
+			r = list_group(&l, types[t], ids.v[k], &none, err);
 		if (r < 0)
 			return err && err->text[0] ? r : err_set(err, r, "list '%s'", types[t]);
 	}
