@@ -69,6 +69,7 @@
 #define PXAR_PATH_MAX (1 << 20)
 #define PXAR_SEGMENTS_MAX 65536
 #define PXAR_ERROR_MAX 1024
+#define PXAR_LINKS_MAX ((size_t)8 << 20)	/* files of one archive that are remembered for hard links to them */
 
 /* ENTRY flags (feature bits that hold per-file attributes) */
 #define PXAR_FLAG_APPEND (UINT64_C(1) << 16)

@@ -214,7 +214,9 @@ static bool has_no_table(const struct access *a, const struct access_member *m, 
 
 static int no_refs(int r, struct err *err)
 {
-	return err_set(err, r, "directory of the archive%s", r == -ENOMEM ? "" : " (temporary file)");
+	if (r == -ENOMEM)
+		return err_set(err, r, "directory of the archive");
+	return err_text(err, -ENOSPC, "directory of the archive (temporary file): %s", strerror(-r));
 }
 
 /* Adds a member to the directory that is being opened. */

@@ -27,6 +27,12 @@
 
 struct access;
 
+/* Is it no fault of the archive: memory, descriptors, or (-ENOSPC, whatever failed) the temporary file? Then there is no going on. */
+static inline bool access_is_fatal(int r)
+{
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -ENOSPC;
+}
+
 /* One member, read and checked. Vectors and strings of the entry live until it is read into again. */
 struct access_member {
 	struct pxar_entry entry;
@@ -86,7 +92,7 @@ int access_find(struct access *a, const char *path, size_t len, struct access_me
  * access_dir_open() - the members of directory @m
  * Memory does not grow with them; above some thousands they lie in a temporary file.
  * Return: 0, release it with access_dir_close(), the last one first; -ENOTDIR; -EBADMSG; -E2BIG if ACCESS_OPEN_MAX members would
- * be open; -ENOSPC and the like from the temporary file.
+ * be open; what access_is_fatal() knows.
  */
 int access_dir_open(struct access *a, const struct access_member *m, struct access_dir *ret, struct err *err);
 

@@ -7,6 +7,7 @@
 
 #include "common/buf.h"
 #include "common/cleanup.h"
+#include "common/grow.h"
 
 /* A directory that is being walked; the last one is the innermost. */
 struct level {
@@ -24,6 +25,7 @@ struct walk {
 	struct buf path;
 	struct level *level;
 	size_t nr, room;
+	struct err *err;	/* of what ends the walk */
 };
 
 static int tell(struct walk *w, const char *why)
@@ -56,18 +58,13 @@ static int enter(struct walk *w)
 	struct err why = ERR_INIT;
 	int r;
 
-	if (w->nr == w->room) {
-		const size_t room = w->room ? 2 * w->room : 16;
-		struct level *more = reallocarray(w->level, room, sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		w->level = more;
-		w->room = room;
-	}
+	if (grow(&w->level, &w->room, w->nr, sizeof(*w->level)) < 0)
+		return -ENOMEM;
 	r = access_dir_open(w->a, w->m, &v.dir, &why);
+	if (access_is_fatal(r))
+		return err_text(w->err, r, "%s", why.text);
 	if (r < 0)
-		return r == -ENOMEM ? r : tell(w, why.text);
+		return tell(w, why.text);
 	w->level[w->nr++] = v;
 	return v.dir.lost ? tell(w, v.dir.lost_why.text) : 0;
 }
@@ -98,8 +95,8 @@ static int next_member(struct walk *w)
 		return 0;
 	}
 	r = access_dir_member(w->a, &v->dir, v->next++, w->m, &why);
-	if (r == -ENOMEM)
-		return r;
+	if (access_is_fatal(r))
+		return err_text(w->err, r, "%s", why.text);
 	if (w->path.len)
 		buf_u8(&w->path, '/');
 	buf_str(&w->path, w->m->name[0] ? w->m->name : "?");
@@ -114,13 +111,15 @@ static int next_member(struct walk *w)
 int damage_walk(struct access *a, const struct damage_range *bad, size_t nr_bad, damage_fn *fn, void *arg,
 		struct err *err)
 {
-	struct walk w = { .a = a, .bad = bad, .nr_bad = nr_bad, .fn = fn, .arg = arg, .m = access_member_new() };
-	struct err why = ERR_INIT;
+	struct err why = ERR_INIT, end = ERR_INIT;
+	struct walk w = { .a = a, .bad = bad, .nr_bad = nr_bad, .fn = fn, .arg = arg, .m = access_member_new(), .err = &end };
 	int r = w.m ? access_root(a, w.m, &why) : -ENOMEM;
 
 	if (r == 0)
 		r = enter(&w);
-	else if (r != -ENOMEM)
+	else if (access_is_fatal(r))
+		(void)err_text(&end, r, "%s", why.text);
+	else
 		r = tell(&w, why.text);
 	while (r == 0 && w.nr)
 		r = next_member(&w);
@@ -129,5 +128,7 @@ int damage_walk(struct access *a, const struct damage_range *bad, size_t nr_bad,
 	free(w.level);
 	buf_free(&w.path);
 	access_member_free(w.m);
+	if (end.code)
+		return err_text(err, r, "%s", end.text);
 	return r < 0 ? err_set(err, r, "walk archive") : 0;
 }

@@ -14,6 +14,7 @@
 
 #include "common/buf.h"
 #include "common/cleanup.h"
+#include "common/grow.h"
 #include "common/path.h"
 #include "host/archive/diff_member.h"
 
@@ -46,6 +47,7 @@ struct walk {
 	struct level *level;
 	size_t nr, room;
 	struct buf path;		/* of the member that is looked at */
+	struct err *err;		/* of what ends the walk */
 };
 
 static const char *const which[] = { "the old archive", "the new archive" };
@@ -73,8 +75,8 @@ static int tell_unknown(struct walk *w, int s, int code, const struct err *why)
 	struct err text = ERR_INIT;
 	struct diff_entry e = { .op = DIFF_UNKNOWN, .code = code, .why = text.text };
 
-	if (code == -ENOMEM)
-		return code;
+	if (access_is_fatal(code))
+		return err_text(w->err, code, "%s: %s", which[s], why->text);
 	(void)err_text(&text, code, "%s: %s", which[s], why->text);
 	return emit(w, &e);
 }
@@ -103,15 +105,8 @@ static int describe(struct walk *w, int s, struct head *h, struct diff_entry *e,
 
 static int push(struct walk *w, struct level *v)
 {
-	if (w->nr == w->room) {
-		const size_t room = w->room ? 2 * w->room : 16;
-		struct level *more = reallocarray(w->level, room, sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		w->level = more;
-		w->room = room;
-	}
+	if (grow(&w->level, &w->room, w->nr, sizeof(*w->level)) < 0)
+		return -ENOMEM;
 	w->level[w->nr++] = *v;
 	w->head[OLD].loaded = w->head[NEW].loaded = false;
 	return 0;
@@ -176,8 +171,8 @@ static int tell_alone(struct walk *w, int s, struct head *h)
 	int r;
 
 	e.code = describe(w, s, h, &e, &why);
-	if (e.code == -ENOMEM)
-		return e.code;
+	if (access_is_fatal(e.code))
+		return err_text(w->err, e.code, "%s", why.text);
 	e.why = e.code ? why.text : NULL;
 	r = emit(w, &e);
 	return r || !is_dir(h) ? r : enter(w, s == OLD ? h : NULL, s == NEW ? h : NULL);
@@ -250,8 +245,8 @@ static int tell_pair(struct walk *w, struct head *old, struct head *new)
 		return r == 0 && is_dir(old) && is_dir(new) ? enter(w, old, new) : r;
 	}
 	e.code = compare(w, old, new, &e, &why);
-	if (e.code == -ENOMEM)
-		return e.code;
+	if (access_is_fatal(e.code))
+		return err_text(w->err, e.code, "%s", why.text);
 	if (e.code) {
 		(void)err_text(&text, e.code, "contents cannot be compared: %s", why.text);
 		e.why = text.text;
@@ -368,7 +363,7 @@ static int begin(struct walk *w, const char *path, size_t len, struct err *err)
 	}
 	for (int s = 0; s < 2; s++) {
 		h[s].code = access_find(w->side[s].a, path, len, h[s].m, &h[s].why);
-		if (h[s].code == -EINVAL || h[s].code == -ENOMEM)
+		if (h[s].code == -EINVAL || access_is_fatal(h[s].code))
 			return err_text(err, h[s].code, "%s", h[s].why.text);
 	}
 	for (int s = 0; s < 2; s++) {
@@ -421,7 +416,7 @@ static void walk_free(struct walk *w)
 int diff_walk(const struct diff_side side[static 2], const char *path, size_t len, const struct diff_options *o,
 	      const struct diff_sink *sink, struct diff_totals *ret, struct err *err)
 {
-	CLEANUP(walk_free) struct walk w = { .side = side, .o = o, .sink = sink, .totals = ret };
+	CLEANUP(walk_free) struct walk w = { .side = side, .o = o, .sink = sink, .totals = ret, .err = err };
 	int r = make_room(&w);
 
 	*ret = (struct diff_totals){ 0 };

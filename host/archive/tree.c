@@ -11,10 +11,10 @@
 
 #include "common/buf.h"
 #include "common/cleanup.h"
+#include "common/grow.h"
 #include "common/pxar/encode.h"
 #include "common/spool.h"
 
-#define LINKS_MAX ((size_t)8 << 20)
 #define PIECE ((size_t)4096)	/* what is given up around data that cannot be read */
 
 struct tree_level {
@@ -69,11 +69,6 @@ static int no_memory(struct err *err)
 	return err_set(err, -ENOMEM, "archive");
 }
 
-static bool is_fatal(int code)
-{
-	return code == -ENOMEM || code == -EMFILE || code == -ENFILE;
-}
-
 /* Tells of @name in the current directory. Return: what the stream says of it. */
 static struct pxar_error tell(struct tree *t, const char *name, int code, uint64_t off, const struct err *why)
 {
@@ -120,17 +115,10 @@ static int push_dir(struct tree *t, struct err *err)
 	struct err why = ERR_INIT;
 	int r;
 
-	if (t->nr_levels == t->room_levels) {
-		size_t room = t->room_levels ? 2 * t->room_levels : 16;
-		struct tree_level *v = reallocarray(t->level, room, sizeof(*v));
-
-		if (!v)
-			return no_memory(err);
-		t->level = v;
-		t->room_levels = room;
-	}
+	if (grow(&t->level, &t->room_levels, t->nr_levels, sizeof(*t->level)) < 0)
+		return no_memory(err);
 	r = access_dir_open(t->a, t->m, &l.dir, &why);
-	if (is_fatal(r))
+	if (access_is_fatal(r))
 		return err_text(err, r, "%s", why.text);
 	if (r == 0)
 		r = access_dir_check(&l.dir, &why);
@@ -162,15 +150,20 @@ static int pop_dir(struct tree *t)
 	return r < 0 ? r : pxar_enc_dir_end(t->enc);
 }
 
+static int no_table(int r, struct err *err)
+{
+	return err_set(err, r, "table of hard links (temporary file)");
+}
+
 static int made_add(struct tree *t, uint64_t from, uint64_t to, struct err *err)
 {
 	const struct tree_made made = { from, to };
 	int r;
 
-	if (t->made.len / sizeof(made) >= LINKS_MAX)
+	if (t->made.len / sizeof(made) >= PXAR_LINKS_MAX)
 		return 0;	/* links to what comes now will be files */
 	r = spool_add(&t->made, &made, sizeof(made));
-	return r < 0 ? err_set(err, r, "table of hard links (temporary file)") : 0;
+	return r < 0 ? no_table(r, err) : 0;
 }
 
 static int by_from(const void *x, const void *y)
@@ -212,27 +205,32 @@ static const char *below(const struct tree *t, const char *target)
 	return strncmp(target, t->prefix, n) ? NULL : target + n;
 }
 
-/* Where a hard link can point to in the stream. Return: false: nowhere. */
-static bool link_to(struct tree *t, const struct pxar_entry *e, struct pxar_entry *ret)
+/* Where a hard link can point to in the stream. Return: 1; 0 nowhere; as spool_read(). */
+static int link_to(struct tree *t, const struct pxar_entry *e, struct pxar_entry *ret)
 {
 	const struct tree_made key = { .from = e->link_pos };
 	struct tree_adopted **adopted;
 	struct tree_made made;
+	int r = 0;
 
 	*ret = *e;
-	if (below(t, e->target) && spool_find(&t->made, e->link_pos, &made, sizeof(made)) > 0) {
+	if (below(t, e->target))
+		r = spool_find(&t->made, e->link_pos, &made, sizeof(made));
+	if (r < 0)
+		return r;
+	if (r) {
 		ret->target = below(t, e->target);
 		ret->target_len = strlen(ret->target);
 		ret->link_pos = made.to;
-		return true;
+		return 1;
 	}
 	adopted = tfind(&key, &t->adopted, by_from);
 	if (!adopted)
-		return false;
+		return 0;
 	ret->target = (*adopted)->path;
 	ret->target_len = (*adopted)->path_len;
 	ret->link_pos = (*adopted)->made.to;
-	return true;
+	return 1;
 }
 
 static int adopt(struct tree *t, uint64_t from, uint64_t to, struct err *err)
@@ -258,13 +256,14 @@ static int adopt(struct tree *t, uint64_t from, uint64_t to, struct err *err)
 /* A member that is there, but not whole: an empty file with an error. */
 static int put_error(struct tree *t, int code, const struct err *why, struct err *err)
 {
-	const struct pxar_error error = tell(t, t->m->name, code, UINT64_MAX, why);
+	struct pxar_error error;
 	const struct pxar_entry e = { .name = t->m->name, .name_len = strlen(t->m->name), .kind = PXAR_KIND_FILE,
 				      .mode = S_IFREG };
 	int r;
 
-	if (is_fatal(code))
+	if (access_is_fatal(code))
 		return err_text(err, code, "%s", why->text);
+	error = tell(t, t->m->name, code, UINT64_MAX, why);
 	if (!e.name_len) {
 		t->level[t->nr_levels - 1].error = error;
 		return 0;
@@ -280,9 +279,11 @@ static int put_hardlink(struct tree *t, struct err *err)
 	const uint64_t to = pxar_enc_pos(t->enc);
 	struct err why = ERR_INIT;
 	struct pxar_entry e;
-	int r;
+	int r = link_to(t, &t->m->entry, &e);
 
-	if (link_to(t, &t->m->entry, &e)) {
+	if (r < 0)
+		return no_table(r, err);
+	if (r) {
 		r = pxar_enc_entry(t->enc, &e);
 		return r < 0 ? err_set(err, r, "hard link of the archive") : 0;
 	}
@@ -371,7 +372,7 @@ static ssize_t read_data(struct tree *t, void *p, size_t n, struct err *err)
 		n = PIECE;
 		r = access_read(t->a, t->data, p, n, t->data_off, &why);
 	}
-	if (is_fatal(r))
+	if (access_is_fatal(r))
 		return err_text(err, r, "%s", why.text);
 	if (r < 0) {
 		memset(p, 0, n);

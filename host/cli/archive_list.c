@@ -6,6 +6,7 @@
 
 #include "common/buf.h"
 #include "common/cleanup.h"
+#include "common/grow.h"
 #include "common/jsonw.h"
 #include "common/log.h"
 #include "host/archive/catalog.h"
@@ -29,6 +30,7 @@ struct list {
 	struct buf path;		/* beneath the requested directory */
 	struct list_level *level;
 	size_t nr_levels, room;
+	struct err *err;		/* of what ends the listing */
 };
 
 CLEANUP_DEFINE(struct access_member *, access_member_free)
@@ -87,16 +89,11 @@ static int enter(struct list *l)
 	struct err why = ERR_INIT;
 	int r;
 
-	if (l->nr_levels == l->room) {
-		size_t room = l->room ? 2 * l->room : 16;
-		struct list_level *more = reallocarray(l->level, room, sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		l->level = more;
-		l->room = room;
-	}
+	if (grow(&l->level, &l->room, l->nr_levels, sizeof(*l->level)) < 0)
+		return -ENOMEM;
 	r = access_dir_open(l->a, l->m, &v.dir, &why);
+	if (access_is_fatal(r))
+		return err_text(l->err, r, "%s", why.text);
 	if (r == 0)
 		r = access_dir_check(&v.dir, &why);
 	l->level[l->nr_levels++] = v;
@@ -116,8 +113,8 @@ static int next_member(struct list *l)
 		return 0;
 	}
 	code = access_dir_member(l->a, &v->dir, v->next++, l->m, &why);
-	if (code == -ENOMEM)
-		return code;
+	if (access_is_fatal(code))
+		return err_text(l->err, code, "%s", why.text);
 	if (l->path.len && l->m->name[0])
 		buf_u8(&l->path, '/');
 	buf_str(&l->path, l->m->name);
@@ -158,7 +155,7 @@ int archive_list_file(const struct archive_file *f, const char *inner, size_t le
 		      void *arg, struct err *err)
 {
 	CLEANUP(list_free) struct list l = { .a = f->a, .fn = fn, .arg = arg, .recursive = recursive,
-					     .m = access_member_new(), .target = access_member_new() };
+					     .m = access_member_new(), .target = access_member_new(), .err = err };
 
 	if (!l.m || !l.target)
 		return err_set(err, -ENOMEM, "list");
@@ -196,15 +193,8 @@ struct brief {
 
 static int add_todo(struct brief *b, uint64_t block, const struct buf *path)
 {
-	if (b->nr == b->room) {
-		size_t room = b->room ? 2 * b->room : 16;
-		struct todo *v = reallocarray(b->todo, room, sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		b->todo = v;
-		b->room = room;
-	}
+	if (grow(&b->todo, &b->room, b->nr, sizeof(*b->todo)) < 0)
+		return -ENOMEM;
 	b->todo[b->nr] = (struct todo){ block, strndup((const char *)path->data, path->len) };
 	return b->todo[b->nr].path ? (b->nr++, 0) : -ENOMEM;
 }

@@ -186,7 +186,7 @@ static int make_hardlink(struct restore_target *base, struct unpack *u, const st
 
 	from = links_made_open(&u->links, t->target, e, &name);
 	if (from < 0)
-		return unpack_left_out(u, e, from, "target of the hard link is not among the restored files", err);
+		return unpack_left_out(u, e, from, links_made_why(from), err);
 	r = unpack_may_take(u, dirfd, e);
 	if (r == UNPACK_LEFT_OUT)
 		return r;

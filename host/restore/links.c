@@ -9,6 +9,7 @@
 
 #include "common/cleanup.h"
 #include "common/path.h"
+#include "common/pxar/format.h"
 
 struct made_file {
 	uint64_t pos;
@@ -26,7 +27,7 @@ struct made_file {
 
 static int add(struct links_made *l, const struct made_file *m)
 {
-	if (l->files.len / sizeof(*m) >= LINKS_MAX)
+	if (l->files.len / sizeof(*m) >= PXAR_LINKS_MAX)
 		return 0;
 	return spool_add(&l->files, m, sizeof(*m));
 }
@@ -52,18 +53,25 @@ static int find(const struct links_made *l, uint64_t pos, struct made_file *ret)
 	return spool_find(&l->files, pos, ret, sizeof(*ret));
 }
 
-bool links_made_noted(const struct links_made *l, struct pxar_entry *link)
+int links_made_noted(const struct links_made *l, struct pxar_entry *link)
 {
 	struct made_file m;
+	int r = find(l, link->link_pos, &m);
 
-	if (find(l, link->link_pos, &m) <= 0)
-		return false;
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
 	link->mode = m.meta.mode;
 	link->uid = m.meta.uid;
 	link->gid = m.meta.gid;
 	link->mtime_s = m.meta.mtime_s;
 	link->mtime_ns = m.meta.mtime_ns;
-	return true;
+	return 0;
+}
+
+const char *links_made_why(int r)
+{
+	return r == -ENOENT ? "target of the hard link is not among what was extracted" :
+	       "target of the hard link cannot be looked up or opened";
 }
 
 bool links_made_same(const struct links_made *l, int dirfd, const char *name, const struct pxar_entry *e)

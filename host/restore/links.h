@@ -13,8 +13,6 @@
 #include "common/pxar/entry.h"
 #include "common/spool.h"
 
-#define LINKS_MAX ((size_t)8 << 20)
-
 struct links_made {
 	struct spool files;
 };
@@ -25,8 +23,11 @@ int links_made_add(struct links_made *l, uint64_t pos, int fd);
 /** links_made_note() - the same without the file: for links within a tar. Return: as links_made_add(). */
 int links_made_note(struct links_made *l, const struct pxar_entry *e);
 
-/** links_made_noted() - the target's mode, owner and time into a hard link's entry. Return: false if it was not noted. */
-bool links_made_noted(const struct links_made *l, struct pxar_entry *link);
+/** links_made_noted() - the target's mode, owner and time into a hard link's entry. Return: 0; -ENOENT; as spool_read(). */
+int links_made_noted(const struct links_made *l, struct pxar_entry *link);
+
+/** links_made_why() - what links_made_noted() and links_made_open() mean by @r. */
+const char *links_made_why(int r);
 
 /**
  * links_made_open() - the directory of a hard link's target

@@ -212,9 +212,10 @@ static int bad_file(struct restore_target *base, struct unpack *u, const struct 
 static int put_hardlink(struct restore_target *base, struct unpack *u, const struct pxar_entry *e, struct err *err)
 {
 	struct pxar_entry link = *e;
+	int r = links_made_noted(&u->links, &link);
 
-	if (!links_made_noted(&u->links, &link))
-		return unpack_left_out(u, e, -ENOENT, "target of the hard link is not in the archive", err);
+	if (r < 0)
+		return unpack_left_out(u, e, r, links_made_why(r), err);
 	return put_member(self(base), u, &link, err);
 }
 

@@ -137,9 +137,10 @@ static int keep_link(struct restore_target *base, struct unpack *u, const struct
 	CLEANUP_BUF struct buf name = BUF_INIT;
 	struct pxar_entry link = *e;
 	struct zip_link *l;
+	int r = links_made_noted(&u->links, &link);
 
-	if (!links_made_noted(&u->links, &link))
-		return unpack_left_out(u, e, -ENOENT, "target of the hard link is not in the archive", err);
+	if (r < 0)
+		return unpack_left_out(u, e, r, links_made_why(r), err);
 	add_name(&name, u, e);
 	if (name.len > UINT16_MAX)
 		return unpack_left_out(u, e, -ENAMETOOLONG, "zip holds no such path", err);

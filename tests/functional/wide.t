@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A directory with so many members that their positions, and what hard links may refer to, go to a temporary file.
+import json
+import os
+import struct
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import pxar_store as P
+from faults import small_fs
+from program import LIMITED, Pluck, Scratch
+from tap import Tap
+
+NR = 300000	# members; 4 MiB of positions stay in memory: 262144
+
+
+def archive():
+    """Names n000000 and on. Hashes are not those of the names: nobody looks one up here."""
+    stat = struct.pack("<QQIIqII", 0o40755, 0, 0, 0, 1700000000, 0, 0)
+    entry = P.item(P.ENTRY, struct.pack("<QQIIqII", 0o100644, 0, 0, 0, 1700000000, 0, 0)) + P.item(P.PAYLOAD, b"")
+    out = [P.item(P.ENTRY, stat)]
+    size = len(out[0])
+    first = P.item(P.FILENAME, b"n000000\0")
+    length = len(first) + len(entry)
+    start = size + NR * length
+    out += [first[:16] + b"n%06d\0" % i + entry for i in range(NR)]
+    # the order of the table is not that of the archive
+    rows = b"".join(struct.pack("<QQQ", i, start - size - (i * 7919 % NR) * length, length) for i in range(NR))
+    return b"".join(out) + P.item(P.GOODBYE, rows + struct.pack("<QQQ", P.TAIL, start, 16 + 24 * (NR + 1)))
+
+
+def run(pluck, tmp, *args):
+    return pluck.run(*args, env={**pluck.env, "TMPDIR": tmp})
+
+
+def check_whole(tap, pluck, what, tmp, pxar, store):
+    for name, args in (("pxar list", ["pxar", "list", pxar]), ("list", ["list", "--output-format", "jsonl", *store, "wide.pxar"])):
+        r = run(pluck, tmp, *args)
+        names = [line if name == "pxar list" else json.loads(line)["filepath"] for line in r.out.splitlines()]
+        tap.ok(r.code == 0 and len(names) == NR and (name == "list" or names == [b"n%06d" % i for i in range(NR)]),
+               "%s: %s has all members in their order" % (what, name), r, names[:3])
+    for name, args in (("pxar extract", ["pxar", "extract", pxar, "-"]), ("extract", ["extract", "--format", "tar", *store, "wide.pxar", "-"])):
+        r = run(pluck, tmp, *args)
+        tap.ok(r.code == 0 and r.out.count(b"ustar") == NR, "%s: %s has all files" % (what, name), r, r.out.count(b"ustar"))
+
+
+def check_no_room(tap, pluck, scratch, pxar, store):
+    tmp = small_fs(scratch, "tiny", 1 << 20)
+    if tmp is None:
+        tap.skip("a full place for temporary files", "tmpfs cannot be mounted")
+        return
+    try:
+        for name, args in (("pxar list", ["pxar", "list", pxar]), ("list", ["list", "--output-format", "jsonl", *store, "wide.pxar"]),
+                           ("pxar extract to standard output", ["pxar", "extract", pxar, "-"]),
+                           ("extract to standard output", ["extract", *store, "wide.pxar", "-"])):
+            r = run(pluck, tmp, *args)
+            tap.ok(r.code == 7 and b"temporary file" in r.err and b"No space left" in r.err, "%s: exit code 7, the reason" % name, r)
+        tap.equal(os.listdir(tmp), [], "nothing is left there")
+    finally:
+        subprocess.run(["umount", tmp], check=False)
+
+
+with Tap() as tap, Scratch() as scratch, Pluck(scratch, prefix=LIMITED) as pluck:
+    data = archive()
+    pxar = scratch.join("wide.pxar")
+    with open(pxar, "wb") as f:
+        f.write(data)
+    path = scratch.join("store")
+    P.make_store(path)
+    snap = P.Snapshot(path, "host", "h", 1700000000, "2023-11-14T22:13:20Z")
+    snap.add_stream("wide.pxar.didx", data, chunk=1 << 20)
+    store = ["--repository", path, snap.finish()]
+    tmp = scratch.new_dir("tmp")
+    check_whole(tap, pluck, "with a temporary file", tmp, pxar, store)
+    tap.equal(os.listdir(tmp), [], "no temporary file is left")
+    check_whole(tap, pluck, "without one", "/nonexistent", pxar, store)
+    check_no_room(tap, pluck, scratch, pxar, store)
