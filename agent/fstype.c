@@ -36,7 +36,7 @@ static const struct fstype table[] = {
 	{ "jfs", NULL, "jfs", { "iocharset=utf8", "" }, NULL },
 	{ "nilfs2", NULL, "nilfs2", { "norecovery" }, NULL },
 	{ "hfsplus", NULL, "hfsplus", { "nls=utf8", "" }, NULL },
-	{ "hfs", NULL, "hfs", { "iocharset=utf8", "" }, NULL },
+	{ "hfs", NULL, "hfs", { "codepage=macroman,iocharset=utf8", "iocharset=utf8", "" }, NULL },
 	{ "ufs", "2", "ufs", { "ufstype=ufs2" }, NULL },
 	{ "ufs", NULL, "ufs", { "ufstype=44bsd", "ufstype=sunx86", "ufstype=sun", "ufstype=old" }, NULL },
 	{ "gfs2", NULL, "gfs2", { "spectator,lockproto=lock_nolock" }, NULL },

@@ -77,14 +77,19 @@ static bool allowed(const struct pxar_xattr *x, bool owned)
 	return !strncmp(x->name, "user.", 5) || !strncmp(x->name, "trusted.", 8) || !strcmp(x->name, "security.NTACL");
 }
 
+/* Of NTFS and HFS: an archive can hold them, a directory here cannot. */
+static bool has_no_place(const struct pxar_xattr *x)
+{
+	return !strncmp(x->name, "system.ntfs_", 12) || !strcmp(x->name, "hfs.type") || !strcmp(x->name, "hfs.creator");
+}
+
 static void set_xattrs(const struct object *o, bool owned)
 {
 	for (size_t i = 0; i < o->e->nr_xattrs; i++) {
 		const struct pxar_xattr *x = &o->e->xattrs[i];
 		int r;
 
-		/* of NTFS: an archive can hold them, a directory here cannot */
-		if (!strncmp(x->name, "system.ntfs_", 12))
+		if (has_no_place(x))
 			continue;
 		if (!allowed(x, owned)) {
 			failed(o, -EPERM, "extended attribute of a kind that is not restored");

@@ -2,15 +2,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # File systems that Debian's tools make and fill without mounting, and what the caller can say about a mount.
 import hashlib
+import io
 import json
 import os
 import struct
 import subprocess
 import sys
+import tarfile
 import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import bfs
 import exfat
 import hfsplus
 import images
@@ -69,11 +72,27 @@ def make_romfs(image, top):
 
 
 def make_ufs1(image, top):
-    """Of UFS2 Debian's makefs puts the superblock where no driver looks for it."""
     run("makefs", "-t", "ffs", "-B", "le", "-o", "version=1", "-s", "32m", image, top)
     volume = images.volume_of_tree("whole", top)
     for e in volume.entries.values():
         e.mtime = None if e.path == b"" else e.mtime - e.mtime % 10**9
+    return volume
+
+
+def make_ufs2(image, top):
+    """
+    makefs puts the superblock at 8 KiB, where no driver looks for that of UFS2. With such blocks there lies at 64 KiB the map of what is free,
+    which only writing needs: a copy takes its place.
+    """
+    run("makefs", "-t", "ffs", "-B", "le", "-o", "version=2,bsize=32768,fsize=4096", "-s", "32m", image, top)
+    with open(image, "r+b") as f:
+        f.seek(8192)
+        super_block = bytearray(f.read(8192))
+        struct.pack_into("<q", super_block, 0x3e8, 65536)
+        f.seek(65536)
+        f.write(super_block)
+    volume = images.volume_of_tree("whole", top)
+    volume.entries[b""].mtime = None
     return volume
 
 
@@ -106,6 +125,7 @@ MAKERS = {
     "squashfs": (make_squashfs, images.make_posix_tree, ["mksquashfs"]), "erofs": (make_erofs, plain_tree, ["mkfs.erofs"]),
     "iso9660": (make_iso, plain_tree, ["xorriso"]), "cramfs": (make_cramfs, plain_tree, ["mkfs.cramfs"]),
     "romfs": (make_romfs, plain_tree, ["genromfs"]), "ufs1": (make_ufs1, plain_tree, ["makefs"]),
+    "ufs2": (make_ufs2, plain_tree, ["makefs"]),
     "f2fs": (make_f2fs, plain_tree, ["mkfs.f2fs", "sload.f2fs"]),
     "ntfs": (make_ntfs, plain_tree, ["mkntfs", "wimcapture", "wimapply"]),
 }
@@ -160,6 +180,53 @@ def check_exfat(tap, scratch):
         tap.equal({e.mtime for e in seen.values()}, {1614834367120000000}, "exfat: times in UTC with hundredths of a second")
         r = pluck.run("extract", *source, "x/raw/DIR/Below/FILE", "-")
         tap.ok(r.code == 0 and r.out == b"beneath\n", "exfat: names without regard to case", r, r.out)
+
+
+def check_bfs(tap, scratch):
+    if images.missing_tools("mkfs.bfs"):
+        tap.skip("bfs with files", "no mkfs.bfs")
+        return
+    image = scratch.join("bfs-files.img")
+    contents = {b"small": b"a few bytes\n", b"empty": b"", b"fourteen-bytes": images.noise(100000, 8), b"\xe4\xff": b"any bytes", b"block": b"b" * 512}
+    run("truncate", "-s", str(2 * MIB), image)
+    run("mkfs.bfs", "-N", "48", image)
+    bfs.fill(image, contents)
+    target = scratch.new_dir("bfs")
+    with Pluck(scratch) as pluck:
+        r = pluck.run("extract", "--disk", "b=" + image, "b/raw", target)
+    seen = {e.path[len(b"raw/"):]: (e.sha, e.mode, e.uid, e.gid, e.mtime) for e in M.from_tree(target).values() if e.type == "f"}
+    want = {n: (hashlib.sha256(d).hexdigest(), 0o640, 7, 8, bfs.MTIME * 10**9) for n, d in contents.items()}
+    tap.equal((r.code, seen), (0, want), "bfs: files with their contents and attributes", r)
+
+
+def check_hfs(tap, scratch):
+    """Names are in Mac Roman there; a slash in one, which separates nothing there, is a colon."""
+    missing = images.missing_tools("hformat", "hmount", "hcopy")
+    if missing:
+        tap.skip("hfs with files", "no " + ", ".join(missing))
+        return
+    image, file, home = scratch.join("hfs-files.img"), scratch.join("file"), {"HOME": scratch.new_dir("home")}
+    contents = {"plain": b"p", "caf\u00e9 \u03a9 \u2020.txt": b"letters", "\u00c4\u00f6\u00fc\u00df": images.noise(70000, 3), "a/b": b"slash"}
+    run("truncate", "-s", str(4 * MIB), image)
+    run("hformat", "-l", "names", image)
+    run("hmount", image, env=home)
+    for name, data in contents.items():
+        with open(file, "wb") as f:
+            f.write(data)
+        run(b"hcopy", b"-r", file.encode(), b":" + name.encode("mac_roman"), env=home)
+    run("humount", env=home)
+    target, source = scratch.new_dir("hfs"), ["--disk", "h=" + image]
+    want = {n.replace("/", ":").encode(): hashlib.sha256(d).hexdigest() for n, d in contents.items()}
+    with Pluck(scratch) as pluck:
+        r = pluck.run("extract", *source, "h/raw", target)
+        seen = {e.path[len(b"raw/"):]: e.sha for e in M.from_tree(target).values() if e.type == "f"}
+        tap.equal((r.code, seen), (0, want), "hfs: names outside of ASCII, and their contents", r)
+        r = pluck.run("extract", *source, "h/raw", "-")
+        with tarfile.open(fileobj=io.BytesIO(r.out)) as t:
+            kinds = {m.pax_headers.get("SCHILY.xattr.hfs.type") for m in t if m.isfile()}
+        tap.equal((r.code, kinds), (0, {"????"}), "hfs: a tar has a file's type, for which a directory has no place", r)
+        r = pluck.run("cat", *source, "h/raw/caf\u00e9 \u03a9 \u2020.txt")
+        tap.equal((r.code, r.out), (0, b"letters"), "hfs: such a name as a path", r)
 
 
 def make_nilfs2(tap, image):
@@ -575,6 +642,8 @@ with Tap() as tap, Scratch() as scratch:
     check_filled(tap, scratch)
     check_empty(tap, scratch)
     check_exfat(tap, scratch)
+    check_bfs(tap, scratch)
+    check_hfs(tap, scratch)
     check_streams(tap, scratch)
     check_decmpfs(tap, scratch)
     check_choices(tap, scratch)
