@@ -28,8 +28,13 @@
 #define STREAMS_MAX 1024	/* of a file */
 #define NTFS_NAME_MAX 255	/* UTF-16 units */
 
+#define WINDOW 32		/* MFT records read at once: files of a directory often lie side by side */
+
 struct ntfs {
 	ntfs_volume *vol;
+	uint8_t *window;		/* WINDOW records from number @first on, of which @nr were read; NULL: not yet */
+	uint64_t first;
+	size_t nr;
 };
 
 struct ntfs_stream {
@@ -107,7 +112,50 @@ void ntfs_close(struct ntfs *n)
 {
 	if (n && n->vol)
 		(void)ntfs_umount(n->vol, TRUE);
+	if (n)
+		free(n->window);
 	free(n);
+}
+
+bool ntfs_record_has_streams(const uint8_t *p, size_t len)
+{
+	struct cur c = cur_of(p, len), attr;
+	uint8_t non_resident, name_len;
+	uint32_t type, size;
+	uint16_t off;
+
+	/* its attributes begin where 0x14 says; of each: type, size, is it non-resident, length of its name */
+	if (len < 4 || memcmp(p, "FILE", 4) != 0 || cur_skip(&c, 0x14) < 0 || cur_u16le(&c, &off) < 0 || off < 0x16 ||
+	    cur_skip(&c, off - 0x16u) < 0)
+		return true;
+	for (;;) {
+		attr = c;
+		if (cur_u32le(&attr, &type) < 0)
+			return true;
+		if (type == const_le32_to_cpu(AT_END))
+			return false;
+		if (cur_u32le(&attr, &size) < 0 || cur_u8(&attr, &non_resident) < 0 || cur_u8(&attr, &name_len) < 0 ||
+		    size < 16 || cur_skip(&c, size) < 0 || type == const_le32_to_cpu(AT_ATTRIBUTE_LIST) ||
+		    (type == const_le32_to_cpu(AT_DATA) && name_len))
+			return true;
+	}
+}
+
+/* Looked at by reading alone: the library takes far longer to open a file than its record takes to be read. */
+static bool may_have_streams(struct ntfs *n, uint64_t ino)
+{
+	const size_t size = n->vol->mft_record_size;
+	const uint64_t first = ino - ino % WINDOW;
+
+	if (!n->window && !(n->window = malloc(WINDOW * size)))
+		return true;
+	if (!n->nr || first != n->first) {
+		const s64 nr = ntfs_attr_mst_pread(n->vol->mft_na, (s64)(first * size), WINDOW, (u32)size, n->window);
+
+		n->nr = nr > 0 ? (size_t)nr : 0;
+		n->first = first;
+	}
+	return ino - first >= n->nr || ntfs_record_has_streams(n->window + (ino - first) * size, size);
 }
 
 static int one_stream(ntfs_inode *ni, ntfschar *name, unsigned int name_len, ntfs_stream_fn *fn, void *arg)
@@ -132,6 +180,8 @@ int ntfs_each_stream(struct ntfs *n, uint64_t ino, ntfs_stream_fn *fn, void *arg
 	CLEANUP(put_search) ntfs_attr_search_ctx *ctx = NULL;
 	int r = 0;
 
+	if (!may_have_streams(n, ino))
+		return 0;
 	errno = 0;
 	ni = ntfs_inode_open(n->vol, ino);
 	if (!ni)

@@ -41,6 +41,13 @@ uint64_t ntfs_stream_size(const struct ntfs_stream *s);
 /** ntfs_stream_read() - some of the bytes at @off. Return: their number, 0 at the end; negative errno. */
 ssize_t ntfs_stream_read(struct ntfs_stream *s, uint64_t off, void *p, size_t len);
 
+/**
+ * ntfs_record_has_streams() - may the file of an MFT record have named data streams?
+ * @p: the record, its fixups undone
+ * Return: false only if it is sound and neither names one nor has further records.
+ */
+bool ntfs_record_has_streams(const uint8_t *p, size_t len);
+
 #define NTFS_REPARSE_MAX 16384
 
 /**

@@ -329,6 +329,60 @@ static void test_link_targets(void **state)
 	assert_int_equal(ntfs_link_target(0x80000013, mount, 36, to, sizeof(to)), -EINVAL);
 }
 
+/* An MFT record with attributes of these types, sizes and lengths of names, behind each other. */
+static const struct {
+	const char *name;
+	struct {
+		uint32_t type, size;
+		uint8_t name_len;
+	} attr[4];
+	size_t cut;		/* bytes missing at the end; the record has 256 */
+	uint16_t first;		/* where the attributes begin, if not 0 */
+	bool want;
+} records[] = {
+	{ "one stream without a name", { { 0x10, 48, 0 }, { 0x80, 32, 0 }, { UINT32_MAX, 0, 0 } }, 0, 0, false },
+	{ "nothing", { { UINT32_MAX, 0, 0 } }, 0, 0, false },
+	{ "a named stream", { { 0x80, 32, 0 }, { 0x80, 32, 5 }, { UINT32_MAX, 0, 0 } }, 0, 0, true },
+	{ "a named index", { { 0x90, 32, 4 }, { UINT32_MAX, 0, 0 } }, 0, 0, false },
+	{ "further records", { { 0x10, 48, 0 }, { 0x20, 32, 0 }, { UINT32_MAX, 0, 0 } }, 0, 0, true },
+	{ "no end", { { 0x10, 48, 0 }, { 0x80, 152, 0 } }, 0, 0, true },
+	{ "an attribute of no size", { { 0x10, 0, 0 }, { UINT32_MAX, 0, 0 } }, 0, 0, true },
+	{ "an attribute too short for itself", { { 0x10, 8, 0 }, { UINT32_MAX, 0, 0 } }, 0, 0, true },
+	{ "an attribute beyond the end", { { 0x10, 201, 0 }, { UINT32_MAX, 0, 0 } }, 0, 0, true },
+	{ "an attribute without end", { { 0x10, UINT32_MAX, 0 }, { UINT32_MAX, 0, 0 } }, 0, 0, true },
+	{ "attributes in the head", { { UINT32_MAX, 0, 0 } }, 0, 0x10, true },
+	{ "attributes beyond the end", { { UINT32_MAX, 0, 0 } }, 0, 0xfff0, true },
+	{ "the end cut", { { UINT32_MAX, 0, 0 } }, 256 - 0x38 - 3, 0, true },
+	{ "no head", { { UINT32_MAX, 0, 0 } }, 256 - 0x15, 0, true },
+	{ "no record", { { UINT32_MAX, 0, 0 } }, 256, 0, true },
+};
+
+static void test_records(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(records) / sizeof(*records); i++) {
+		const uint16_t first = records[i].first ? records[i].first : 0x38;
+		uint8_t p[256] = "FILE";
+		size_t at = 0x38;
+
+		p[0x14] = (uint8_t)first;
+		p[0x15] = (uint8_t)(first >> 8);
+		for (size_t k = 0; k < 4 && at + 10 <= sizeof(p); k++) {
+			for (int b = 0; b < 4; b++) {
+				p[at + (size_t)b] = (uint8_t)(records[i].attr[k].type >> 8 * b);
+				p[at + 4 + (size_t)b] = (uint8_t)(records[i].attr[k].size >> 8 * b);
+			}
+			p[at + 9] = records[i].attr[k].name_len;
+			at += records[i].attr[k].size > sizeof(p) ? sizeof(p) : records[i].attr[k].size < 16 ? 16 : records[i].attr[k].size;
+			if (records[i].attr[k].type == UINT32_MAX)
+				break;
+		}
+		if (ntfs_record_has_streams(p, sizeof(p) - records[i].cut) != records[i].want)
+			fail_msg("%s", records[i].name);
+	}
+	assert_true(ntfs_record_has_streams((const uint8_t *)"BAAD", 4));
+}
+
 static void test_mtime(void **state)
 {
 	struct statx st = { .stx_mtime = { .tv_sec = -86399, .tv_nsec = (uint32_t)-876543300 } };
@@ -371,7 +425,7 @@ int main(void)
 		 cmocka_unit_test(test_paths),   cmocka_unit_test(test_queries),
 		cmocka_unit_test(test_auth),  cmocka_unit_test(test_fstypes),
 		cmocka_unit_test(test_mount_options), cmocka_unit_test(test_allow), cmocka_unit_test(test_rename_super),
-		cmocka_unit_test(test_reasons), cmocka_unit_test(test_link_targets), cmocka_unit_test(test_mtime),
+		cmocka_unit_test(test_reasons), cmocka_unit_test(test_link_targets), cmocka_unit_test(test_records), cmocka_unit_test(test_mtime),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
