@@ -120,6 +120,11 @@ static int flush_chunk(struct reply *r)
 	return send_all(r, p - line.len, line.len + n + 2);
 }
 
+int reply_flush(struct reply *r)
+{
+	return r->broken ? -EPIPE : flush_chunk(r);
+}
+
 uint8_t *reply_space(struct reply *r, size_t *ret_room)
 {
 	if (r->broken || (DATA_ROOM - r->len < SPACE_MIN && flush_chunk(r) < 0))

@@ -59,6 +59,9 @@ int reply_end(struct reply *r);
 /** reply_data() - a whole answer. */
 int reply_data(struct reply *r, const char *type, const struct buf *body);
 
+/** reply_flush() - send what is there by now, the head first. Return: 0; negative errno. */
+int reply_flush(struct reply *r);
+
 /**
  * reply_fail() - the request failed
  * If bytes of a stream are out already the connection will just be closed: no trailer, so not complete.

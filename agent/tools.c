@@ -150,6 +150,11 @@ int tools_start(const struct agent *a, const char *args, size_t len, struct tool
 	return 0;
 }
 
+void tools_kill(const struct tools_proc *p)
+{
+	(void)kill(p->pid, SIGKILL);
+}
+
 int tools_wait(struct tools_proc *p)
 {
 	int status;

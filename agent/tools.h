@@ -33,6 +33,9 @@ struct tools_proc {
  */
 int tools_start(const struct agent *a, const char *args, size_t len, struct tools_proc *ret, struct err *err);
 
+/** tools_kill() - end it by SIGKILL; tools_wait() is to follow. */
+void tools_kill(const struct tools_proc *p);
+
 /**
  * tools_wait() - wait for its end (it may go on after closing its output), end what it left in the background
  * Return: exit status 0 to 255, 128 + N for signal N.

@@ -149,6 +149,8 @@ void cli_escape(struct buf *out, const void *p, size_t len);
 int cli_out(const void *p, size_t len);
 /** cli_out_buf() - write and reset a buffer. Return: 0; negative errno, also when the buffer is broken. */
 int cli_out_buf(struct buf *b);
+/** cli_out_flush() - what is in the buffer goes out now, for somebody who watches. Return: 0; negative errno. */
+int cli_out_flush(void);
 /** cli_json() - append JSON that jansson wrote and a line feed; what controls a terminal becomes \\u00XX. */
 void cli_json(struct buf *out, const char *json);
 /** cli_out_end() - flush. Return: @status if all was written; 1, silent, when the reader of a pipe went away; EXIT_TARGET. */

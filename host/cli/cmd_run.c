@@ -13,13 +13,14 @@
 
 #define STATUS_KILLED (128 + SIGKILL)
 
-static void put_output(const char *p, size_t len, bool terminal)
+/* At once: a program may pause for long. Return: 0; negative errno. */
+static int put_output(const char *p, size_t len, bool terminal)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT;
 
 	if (!terminal) {
 		(void)cli_out(p, len);
-		return;
+		return cli_out_flush();
 	}
 	while (len) {
 		const char *lf = memchr(p, '\n', len);
@@ -33,6 +34,7 @@ static void put_output(const char *p, size_t len, bool terminal)
 		len -= n;
 	}
 	(void)cli_out_buf(&b);
+	return cli_out_flush();
 }
 
 static int run_program(const struct target *t, struct client *c, const struct buf *words)
@@ -43,13 +45,15 @@ static int run_program(const struct target *t, struct client *c, const struct bu
 	ssize_t n;
 	int r;
 
+	client_set_timeout(c, 0);	/* a program may have nothing to say for long */
 	r = client_run_begin(c, words->data, words->len, &err);
 	if (r < 0) {
 		r = target_why(t, r, &err);
 		return cli_fail(&err, r);
 	}
 	while ((n = client_read(c, chunk, sizeof(chunk), &err)) > 0)
-		put_output(chunk, (size_t)n, terminal);
+		if (put_output(chunk, (size_t)n, terminal) < 0)
+			return EXIT_OK;		/* cli_out_end() says what happened; the program ends with the connection */
 	if (n < 0) {
 		r = target_why(t, (int)n, &err);
 		return cli_fail(&err, r);
@@ -71,6 +75,7 @@ static int run_run(const struct args *a)
 	size_t pos = 0;
 	int r;
 
+	cli_alarm((unsigned int)args_number(a, "timeout", 0), "the program has not ended in time");
 	r = target_parse(a, &pos, &t, &err);
 	for (size_t i = pos; i < a->nr_pos; i++)
 		buf_add(&words, a->pos[i], strlen(a->pos[i]) + 1);
@@ -92,6 +97,11 @@ static int run_run(const struct args *a)
 	return r;
 }
 
+static const struct opt opts[] = {
+	{ OPT("timeout", OPT_NUMBER, "SECONDS", "give up after so long, and end the program"), .min = 1, .max = 1000000 },
+	OPT_END,
+};
+
 const struct command cmd_run = {
 	.name = "run",
 	.usage = "[SNAPSHOT] -- PROGRAM [ARG...]",
@@ -99,8 +109,9 @@ const struct command cmd_run = {
 	.more = "The disks are /dev/vda, /dev/vdb, ... in the order given, read-only; volumes that were listed are\n"
 		"mounted below /mnt. PROGRAM is any applet of busybox, or one of the image's own tools, such as\n"
 		"blkid. The exit status is the program's own, 128 and the signal's number if one ended it. If that was for\n"
-		"want of memory (137), a message says so: --memory gives a new VM more.\n",
-	.opts = { target_opts, target_vm_opts },
+		"want of memory (137), a message says so: --memory gives a new VM more. A program is ended after 300 s of\n"
+		"processor time, and when nobody reads what it writes any more.\n",
+	.opts = { opts, target_opts, target_vm_opts },
 	.min_pos = 1,
 	.max_pos = 66,
 	.run = run_run,

@@ -170,12 +170,18 @@ void cli_json(struct buf *out, const char *json)
 	buf_u8(out, '\n');
 }
 
-int cli_out_end(int status)
+int cli_out_flush(void)
 {
-	cli_progress_end();
 	errno = EIO;
 	if (fflush(stdout) != 0 && !out_failed)
 		out_failed = -errno;
+	return out_failed;
+}
+
+int cli_out_end(int status)
+{
+	cli_progress_end();
+	(void)cli_out_flush();
 	if (!out_failed && ferror(stdout))
 		out_failed = -EIO;
 	if (!out_failed)

@@ -100,6 +100,7 @@ const char *client_note(const struct client *c);
 /**
  * client_run_begin() - run a program of the tools image; what it writes is read with client_read()
  * @words: NUL-terminated words, @len bytes in all. Its exit status is in client_last_totals() then.
+ * It may be silent for as long as it likes: client_set_timeout() for who will not wait.
  */
 int client_run_begin(struct client *c, const void *words, size_t len, struct err *err);
 

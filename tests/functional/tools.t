@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The on-demand tools image: programs in the VM, and an installed copy of everything in another place.
 import os
+import select
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import images
 from images import MIB
-from program import SANITIZED, Pluck, Scratch
+from program import SANITIZED, Pluck, Scratch, wait_for
 from tap import TOP, Tap
 
 
@@ -49,6 +50,21 @@ def check_programs(tap, pluck, disk):
     tap.equal(r.code, 0, "the VM goes on", r)
 
 
+def check_slow(tap, pluck, disk):
+    """Output comes when it is written, and a program goes when its caller does."""
+    at = ("--disk", "a=" + disk)
+    child = pluck.popen("run", *at, "--", "sh", "-c", "echo one; exec sleep 1000", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    came = select.select([child.stdout], [], [], 60)[0]
+    tap.ok(came and child.stdout.readline() == b"one\n", "what a program writes comes while it runs")
+    tap.ok(b"sleep 1000" in pluck.run("run", *at, "--", "ps").out, "it runs")
+    child.kill()
+    child.communicate()
+    tap.ok(wait_for(lambda: b"sleep 1000" not in pluck.run("run", *at, "--", "ps").out), "and is ended when nobody reads any more")
+    r = pluck.run("run", *at, "--timeout", "2", "--", "sleep", "1000")
+    tap.ok(r.code == 8 and "not ended in time" in r.text, "--timeout ends it", r)
+    tap.ok(wait_for(lambda: b"sleep 1000" not in pluck.run("run", *at, "--", "ps").out), "in the VM, too")
+
+
 def check_installed(tap, scratch, disk):
     """make install below a directory, then from there, with nothing of the build tree beside it."""
     dest = scratch.join("dest")
@@ -69,6 +85,7 @@ def main():
         disk = make_disk(scratch)
         with Pluck(scratch) as pluck:
             check_programs(tap, pluck, disk)
+            check_slow(tap, pluck, disk)
         check_installed(tap, scratch, disk)
 
 
