@@ -53,6 +53,8 @@ struct client *client_new(int fd, const char *ticket)
 	if (c)
 		c->hash = XXH64_createState();
 	if (!c || !c->hash || strlen(ticket) >= sizeof(c->ticket)) {
+		if (c)
+			(void)XXH64_freeState(c->hash);
 		free(c);
 		(void)close(fd);
 		return NULL;

@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,10 +129,14 @@ static int each_live(live_fn *fn, void *arg, struct err *err)
 	dir = state_open_dir(err);
 	if (dir < 0)
 		return dir;
-	fd = dup(dir);
+	fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d)
-		return err_set(err, -errno, "state directory");
+	if (!d) {
+		r = err_set(err, -errno, "state directory");
+		if (fd >= 0)
+			(void)close(fd);
+		return r;
+	}
 	while (r == 0 && (de = readdir(d))) {
 		CLEANUP_FREE char *name = NULL;
 		char hash[STATE_HASH_LEN + 1];
@@ -165,7 +170,6 @@ static int add_status(void *arg, int dir, const char *hash, const char *name)
 
 	if (!full)
 		return -ENOMEM;
-
 	r = ask(dir, hash, CONTROL_STATUS, 0, &text);
 	if (r == -ENOENT)
 		return 0;	/* it ended just now */

@@ -28,6 +28,7 @@
 
 #define BROKER_CALLERS_MAX 128
 #define BROKER_REQUEST_MS 5000		/* a caller that says nothing */
+#define BROKER_NEWS_MS 30000		/* to a caller that waits, which has a time-out of its own */
 #define BROKER_BOOT_MS 60000		/* TCG on a busy host */
 #define BROKER_KVM_MS 8000		/* then TCG */
 #define BROKER_LINGER_MS 3000		/* after a failure, to say why */
@@ -51,7 +52,7 @@ struct caller {
 	uint8_t request[sizeof(struct control_request)];
 	size_t got;
 	bool waiting;		/* CONNECT, for the agent */
-	int64_t deadline_ms;
+	int64_t deadline_ms;	/* for its request; waiting: of the next news */
 	struct caller *next;
 };
 
@@ -164,7 +165,7 @@ void callers_phase(struct broker *b);
 void callers_serve(struct broker *b);
 /** callers_fail() - give the reason to all that wait. */
 void callers_fail(struct broker *b);
-/** callers_expire() - drop those that said nothing. Return: when the next is due; INT64_MAX. */
+/** callers_expire() - drop those that said nothing, give news to those that wait. Return: when the next is due; INT64_MAX. */
 int64_t callers_expire(struct broker *b);
 void callers_drop_all(struct broker *b);
 

@@ -122,6 +122,15 @@ static void answer_damage(struct caller *c)
 	answer(c, text ? 0 : -ENOMEM, text ? text : "damage");
 }
 
+/* What it waits for; without news it would take us for dead. */
+static void tell_waiting(struct caller *c)
+{
+	const char *text = c->b->state == BROKER_READY ? "wait until one of the calls that are served ends" : c->b->phase;
+
+	(void)control_send(c->watch.fd, CONTROL_PROGRESS, 0, text, strlen(text), false);
+	c->deadline_ms = broker_now_ms() + BROKER_NEWS_MS;
+}
+
 static void begin_wait(struct caller *c)
 {
 	struct broker *b = c->b;
@@ -139,10 +148,10 @@ static void begin_wait(struct caller *c)
 	}
 	c->waiting = true;
 	(void)events_change(&b->events, &c->watch, EPOLLRDHUP);
-	if (b->state == BROKER_READY)
+	if (b->state == BROKER_READY && b->nr_active < WIRE_CONN_MAX)
 		callers_serve(b);
 	else
-		(void)control_send(c->watch.fd, CONTROL_PROGRESS, 0, b->phase, strlen(b->phase), false);
+		tell_waiting(c);
 }
 
 /* May this caller see what our key opens? */
@@ -339,10 +348,14 @@ int64_t callers_expire(struct broker *b)
 	while (c) {
 		struct caller *next = c->next;
 
-		if (!c->waiting && c->deadline_ms <= now)
+		if (c->deadline_ms <= now && !c->waiting) {
 			drop(c);
-		else if (!c->waiting && c->deadline_ms < next_ms)
-			next_ms = c->deadline_ms;
+		} else {
+			if (c->deadline_ms <= now)
+				tell_waiting(c);
+			if (c->deadline_ms < next_ms)
+				next_ms = c->deadline_ms;
+		}
 		c = next;
 	}
 	return next_ms;

@@ -3,8 +3,8 @@
 #define HOST_SESSION_SESSION_H
 
 /*
- * A session: the broker process with its device process and its VM. One per snapshot or set of disks and user; made on first use,
- * found again by later calls. State directory $XDG_RUNTIME_DIR/pluck, else /run/pluck/UID (mode 0700):
+ * A session: its keeper, and a broker with a device process and a VM. One per snapshot or set of disks and user; made on first use,
+ * found again by later calls. State directory (mode 0700): $XDG_RUNTIME_DIR/pluck, else /run/pluck/UID, else /tmp/pluck-UID.
  *
  *   HASH.start   flock'ed by whoever looks a session up or starts it
  *   HASH.live    flock'ed by the session as long as it lives; JSON, 0600: {"name","pid","created","disks":[...]}
@@ -83,7 +83,8 @@ char *session_name(const struct session_spec *spec);
 int session_damage(const struct session_spec *spec, char **ret_json, struct err *err);
 
 /**
- * session_why() - why did a VM of the session of @spec end? To be asked at once when a stream broke off; takes up to 1.5 s.
+ * session_why() - why did a VM of the session of @spec end? To be asked at once when a stream broke off; takes up to 1.5 s, and 5 s more
+ * if the session does not answer.
  * @vm: of the connection
  * Return: -EHOSTDOWN or others with the reason in @err; 0 if the session lives or nothing is known.
  */

@@ -154,6 +154,8 @@ static int spawn(const struct session_spec *spec, struct err *err)
 		return err_set(err, -errno, "start the session");
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
+	if (status)
+		return err_text(err, -EAGAIN, "start the session: no further process can be started");
 	return TAKE_FD(ours);
 }
 
@@ -181,6 +183,8 @@ static int await_ticket(int fd, session_progress_fn *progress, void *arg, struct
 		int r;
 
 		r = control_recv(fd, START_FRAME_MS, &h, &payload);
+		if (r == -ETIMEDOUT)
+			return err_text(err, r, "the session has said nothing for %d s ('pluck stop' ends it)", START_FRAME_MS / 1000);
 		if (r < 0)
 			return err_set(err, r, "the session does not answer");
 		if (h.kind == CONTROL_ERROR)
@@ -214,6 +218,8 @@ static int connect_living(int dir, const char *hash, struct err *err)
 		fd = state_connect(dir, hash);
 		if (fd >= 0)
 			return fd;
+		if (fd == -ETIMEDOUT)
+			return err_text(err, fd, "the session takes no more calls ('pluck stop' ends it)");
 		if (fd != -ENOENT && fd != -ECONNREFUSED)
 			return err_set(err, fd, "connect to the session");
 		pause_ms(20);	/* it begins, or it is ending */
@@ -251,8 +257,10 @@ static int attempt(int dir, const char *hash, const struct session_spec *spec, s
 			;
 	}
 	state_unlock(dir, hash, "start", lock);
+	if (r == -EPIPE)
+		return -ENODATA;
 	if (r < 0)
-		return r == -EPIPE ? -ENODATA : r;
+		return fd < 0 ? r : err_set(err, r, "ask the session");
 	r = await_ticket(fd, progress, arg, ret, err);
 	if (r == 0)
 		(void)TAKE_FD(fd);

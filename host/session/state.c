@@ -184,6 +184,7 @@ int state_check_peer(int fd)
 
 int state_connect(int dir, const char *hash)
 {
+	static const struct timeval patience = { .tv_sec = STATE_CONNECT_S }, forever = { 0 };
 	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_un sa;
 	int r;
@@ -191,7 +192,11 @@ int state_connect(int dir, const char *hash)
 	if (fd < 0)
 		return -errno;
 	socket_address(dir, hash, &sa);
-	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
+	/* A session that does not run, and has as many callers waiting as the kernel keeps, would hold us for ever. */
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
+	    connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &forever, sizeof(forever)) < 0)
 		return -errno;
 	r = state_check_peer(fd);
 	return r < 0 ? r : TAKE_FD(fd);

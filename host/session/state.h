@@ -15,6 +15,7 @@
 #define STATE_HASH_LEN 32
 #define STATE_NAME_MAX (STATE_HASH_LEN + 8)
 #define STATE_LIVE_MAX 65536	/* bytes of a .live file */
+#define STATE_CONNECT_S 3	/* for a session to take a call that the kernel cannot keep waiting */
 
 /**
  * state_open_dir() - the directory, made if it is not there
@@ -52,7 +53,8 @@ void state_remove_stale(int dir, const char *hash);
 /** state_listen() - HASH.sock, 0600, non-blocking. Return: the descriptor; negative errno. */
 int state_listen(int dir, const char *hash, struct err *err);
 
-/** state_connect() - to HASH.sock of a session of ours. Return: the descriptor; -ECONNREFUSED, -ENOENT, -EPERM another's. */
+/** state_connect() - to HASH.sock of a session of ours. Return: the descriptor; -ECONNREFUSED, -ENOENT, -EPERM another's,
+ * -ETIMEDOUT it takes no calls. */
 int state_connect(int dir, const char *hash);
 
 /** state_check_peer() - is the other end of a socket of our uid? Return: 0; -EPERM. */

@@ -66,8 +66,10 @@ static int collect(int fd, struct buf *out)
 
 		(void)clock_gettime(CLOCK_MONOTONIC, &now);
 		left = QEMU_RUN_MS - ((now.tv_sec - t0.tv_sec) * 1000 + (now.tv_nsec - t0.tv_nsec) / 1000000);
-		if (left <= 0 || poll(&pfd, 1, (int)left) == 0)
+		if (left <= 0)
 			return -ETIMEDOUT;
+		if (poll(&pfd, 1, (int)left) != 1)
+			continue;
 		p = buf_reserve(out, 4096);
 		if (!p)
 			return buf_ok(out);

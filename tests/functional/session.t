@@ -7,7 +7,9 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import stat
+import struct
 import subprocess
 import sys
 import time
@@ -99,6 +101,64 @@ def check_two(tap, pluck, disk, other):
     tap.equal(left, [], "no process is left after stop")
     r = pluck.run("stop", "--all")
     tap.ok(r.code == 0, "stop --all without a session is fine", r)
+
+
+def call(pluck):
+    """A socket that has asked the running session for its agent (host/session/control.h)."""
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(60)
+    s.connect(os.path.join(pluck.state_dir(), next(n for n in pluck.state_files() if n.endswith(".sock"))))
+    s.sendall(struct.pack("=III32sI", 0x33434C50, 1, 0, bytes(32), 0))
+    return s
+
+
+def frame(s):
+    """(kind, payload) of the next one; kind 1 is news, 2 is the answer."""
+    _, kind, _, length = struct.unpack("=IIiI", s.recv(16, socket.MSG_WAITALL))
+    return kind, s.recv(length, socket.MSG_WAITALL) if length else b""
+
+
+def check_full(tap, pluck, disk):
+    """The 65th call hears what it waits for, and is served when one of the others ends."""
+    pluck.run("list", "--disk", "a=" + disk, "a/raw")
+    served = [call(pluck) for _ in range(64)]
+    kinds = [frame(s)[0] for s in served]
+    tap.equal(kinds, [2] * 64, "64 calls are served at once")
+    late = call(pluck)
+    tap.equal(frame(late), (1, b"wait until one of the calls that are served ends"), "one more hears why it waits")
+    served.pop().close()
+    tap.equal(frame(late)[0], 2, "and is served when another ends")
+    for s in served + [late]:
+        s.close()
+    r = pluck.run("list", "--disk", "a=" + disk, "a/raw")
+    tap.ok(r.code == 0, "the session goes on", r)
+
+
+def check_frozen(tap, pluck, disk):
+    """A session that does not run, with as many callers as the kernel keeps: nobody hangs, and stop ends it."""
+    pluck.run("list", "--disk", "a=" + disk, "a/raw")
+    pid = pid_of(pluck)
+    everyone = [pid] + descendants(pid)
+    for role in ("session", "broker"):
+        os.kill(roles(pid)[role], signal.SIGSTOP)
+    waiting = []
+    while len(waiting) < 200:
+        s = socket.socket(socket.AF_UNIX)
+        s.setblocking(False)
+        try:
+            s.connect(os.path.join(pluck.state_dir(), next(n for n in pluck.state_files() if n.endswith(".sock"))))
+        except BlockingIOError:
+            s.close()
+            break
+        waiting.append(s)
+    r = pluck.run("list", "--disk", "a=" + disk, "a/raw", timeout=60)
+    tap.ok(r.code not in (0, "timeout") and b"pluck stop" in r.err, "a call to it fails, and says what to do", r)
+    r = pluck.run("status", timeout=60)
+    tap.ok(b"does not answer" in r.out + r.err, "status shows that it does not answer", r, r.out)
+    r = pluck.run("stop", "--all", timeout=100)
+    tap.ok(r.code == 0 and not wait_gone(everyone), "stop ends it", r)
+    for s in waiting:
+        s.close()
 
 
 def check_secrets(tap, pluck, disk):
@@ -241,9 +301,11 @@ with Tap() as tap, Scratch() as scratch:
         check_race(tap, pluck, one)
         check_shell(tap, pluck, one)
         check_two(tap, pluck, one, two)
+        check_full(tap, pluck, one)
         check_secrets(tap, pluck, one)
         check_death(tap, pluck, one)
         check_killed_caller(tap, pluck, one)
+        check_frozen(tap, pluck, one)
     check_symlink(tap, scratch, one)
     check_user(tap, scratch, one)
     check_bad_environment(tap, scratch, one)

@@ -94,6 +94,23 @@ static void test_dir_modes(void **state)
 	(void)close(dir);
 }
 
+/* One that accepts nobody keeps nobody for ever. */
+static void check_full(int dir)
+{
+	int fds[256], r = 0;
+	size_t nr = 0;
+
+	while (r >= 0 && nr < sizeof(fds) / sizeof(*fds)) {
+		r = state_connect(dir, HASH);
+		if (r >= 0)
+			fds[nr++] = r;
+	}
+	assert_int_equal(r, -ETIMEDOUT);
+	assert_true(nr > 60);
+	while (nr)
+		(void)close(fds[--nr]);
+}
+
 static void test_socket(void **state)
 {
 	char deep[200];
@@ -116,6 +133,7 @@ static void test_socket(void **state)
 	fd = state_connect(dir, HASH);
 	assert_true(fd >= 0);
 	(void)close(fd);
+	check_full(dir);
 	(void)close(listener);
 	assert_int_equal(state_connect(dir, HASH), -ECONNREFUSED);
 	state_remove_socket(dir, HASH);
