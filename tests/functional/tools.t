@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The on-demand tools image: programs in the VM, and an installed copy of everything in another place.
+import hashlib
 import os
 import select
 import subprocess
@@ -16,6 +17,24 @@ from tap import TOP, Tap
 
 def make_disk(scratch):
     return images.make_ext4_disk(scratch, "a.img", 16 * MIB, lambda top: images.put(top, "etc/motd", b"hello\n"), label="tooldisk")[0]
+
+
+def state_of(path):
+    with open(path, "rb") as f:
+        return hashlib.sha256(f.read()).hexdigest(), os.stat(path).st_mtime_ns
+
+
+def check_writes(tap, pluck, disk):
+    """A program that is root of the VM cannot change a disk, whatever it does to the kernel's own idea of it."""
+    before = state_of(disk)
+    tries = ("blockdev --setrw /dev/vda", "echo x >/dev/vda", "dd if=/dev/zero of=/dev/vda bs=4k count=1 conv=notrunc,fsync", "blkdiscard -f /dev/vda",
+             "mount -o remount,rw /mnt/vda", "echo x >/mnt/vda/etc/motd", "mkdir -p /tmp/m; mount -t ext4 -o rw /dev/vda /tmp/m; echo x >/tmp/m/x")
+    pluck.run("list", "--disk", "a=" + disk, "a/raw")
+    for script in tries:
+        r = pluck.run("run", "--disk", "a=" + disk, "--", "sh", "-c", script + "; r=$?; sync; exit $r")
+        tap.ok(r.code != "timeout" and (r.code or "setrw" in script), "not written by: " + script, r, r.out)
+    pluck.stop()
+    tap.equal(state_of(disk), before, "the disk is as it was, and was not written to")
 
 
 def check_programs(tap, pluck, disk):
@@ -86,6 +105,7 @@ def main():
         with Pluck(scratch) as pluck:
             check_programs(tap, pluck, disk)
             check_slow(tap, pluck, disk)
+            check_writes(tap, pluck, disk)
         check_installed(tap, scratch, disk)
 
 
