@@ -82,11 +82,7 @@ static void answer_status(struct caller *c)
 	jsonw_key_u64(&w, "left-out", b->life->nr_left_out);
 	if (b->conlog)
 		jsonw_key_string(&w, "console", conlog_path(b->conlog));
-	jsonw_key(&w, "disks");
-	jsonw_array_begin(&w);
-	for (size_t i = 0; i < b->spec->nr_disks; i++)
-		jsonw_string(&w, b->spec->disks[i].name, strlen(b->spec->disks[i].name));
-	jsonw_array_end(&w);
+	spec_tell_disks(b->spec, &w);
 	jsonw_object_end(&w);
 	answer(c, buf_cstr(&out) ? 0 : -ENOMEM, buf_cstr(&out) ? buf_cstr(&out) : "status");
 }

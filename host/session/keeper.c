@@ -49,11 +49,7 @@ static int write_live(struct keeper *k, struct err *err)
 	jsonw_key_string(&w, "name", k->name);
 	jsonw_key_i64(&w, "pid", getpid());
 	jsonw_key_i64(&w, "created", (int64_t)time(NULL));
-	jsonw_key(&w, "disks");
-	jsonw_array_begin(&w);
-	for (size_t i = 0; i < k->spec->nr_disks; i++)
-		jsonw_string(&w, k->spec->disks[i].name, strlen(k->spec->disks[i].name));
-	jsonw_array_end(&w);
+	spec_tell_disks(k->spec, &w);
 	jsonw_object_end(&w);
 	r = buf_ok(&out);
 	if (r == 0 && ftruncate(k->live_fd, 0) < 0)

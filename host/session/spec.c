@@ -226,6 +226,15 @@ char *session_name(const struct session_spec *spec)
 	return buf_cstr(&b) ? strdup(buf_cstr(&b)) : NULL;
 }
 
+void spec_tell_disks(const struct session_spec *spec, struct jsonw *w)
+{
+	jsonw_key(w, "disks");
+	jsonw_array_begin(w);
+	for (size_t i = 0; i < spec->nr_disks; i++)
+		jsonw_string(w, spec->disks[i].name, strlen(spec->disks[i].name));
+	jsonw_array_end(w);
+}
+
 /* Paths may have any bytes, JSON strings may not: one character a byte. */
 static json_t *bytes(const char *s)
 {

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "common/err.h"
+#include "common/jsonw.h"
 #include "host/session/session.h"
 #include "host/session/state.h"
 
@@ -22,7 +23,7 @@ int spec_check(const struct session_spec *spec, struct err *err);
 /**
  * spec_hash() - under which files the session for @spec is found
  * Over the repository's real path, the snapshot directory's identity and the archives; or over name, device, inode, size and time of
- * change of the plain files, in any order.
+ * change of the plain files, in any order. And over the options for mounts.
  * Return: 0; -ENOENT and others when a file or the repository is not there.
  */
 int spec_hash(const struct session_spec *spec, char ret[static STATE_HASH_LEN + 1], struct err *err);
@@ -32,6 +33,9 @@ int spec_open_state(const struct session_spec *spec, char ret_hash[static STATE_
 
 /** spec_to_json() - malloc'ed text with absolute paths, without the key. NULL without memory. */
 char *spec_to_json(const struct session_spec *spec);
+
+/** spec_tell_disks() - "disks":[NAME...] into an open JSON object. */
+void spec_tell_disks(const struct session_spec *spec, struct jsonw *w);
 
 struct spec_copy;
 /** spec_from_json() - the reverse. Return: 0; -EBADMSG, -EINVAL. */
