@@ -14,6 +14,7 @@
 #include "host/restore/sum.h"
 
 #define COPY_BLOCK (256u << 10)
+#define SEARCH_MS 3600000	/* a walk of millions of entries of which none matches says nothing for minutes */
 
 /* A restore_read_fn. */
 static ssize_t read_stream(void *arg, void *p, size_t n, struct err *err)
@@ -206,6 +207,8 @@ static int extract_one(struct extract *x, const struct target_path *p, struct er
 	x->opt.container = true;
 	if (x->form == FORM_DIR)
 		x->opt.abort = x->stop = cli_signals_defer(fd);
+	if (x->filter)
+		client_set_timeout(x->client, SEARCH_MS);
 	r = client_extract_begin(x->client, p->bytes.data, p->bytes.len, &how, err);
 	if (r == 0)
 		tell_note(x, p);

@@ -79,6 +79,8 @@ def check_million(tap, pluck, disk, scratch):
     listed = subprocess.run(["tar", "-tf", path], stdout=subprocess.PIPE, check=False)
     tap.equal((few[0], many[0], listed.returncode, len(set(listed.stdout.splitlines()))), (0, 0, 0, MILLION + 1), "and extracted as tar")
     check_growth(tap, "tar", few, many)
+    none = measured(tap, pluck, path, "extract", *disk, "--include", "no-such-*", "--format", "tar", "crowd/raw/many", "-")
+    tap.equal(none[0], 0, "a pattern that none of them matches is no time-out")
     os.unlink(path)
     few = measured(tap, pluck, path, "extract", *disk, "crowd/raw/few", scratch.new_dir("few"))
     target = scratch.new_dir("many")
