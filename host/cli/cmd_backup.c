@@ -205,11 +205,6 @@ static int parse(const struct args *a, const char **repository, const char **ns,
 	const char *id = args_text(a, "backup-id"), *type = args_text(a, "backup-type");
 	int r;
 
-	*ns = args_text(a, "ns");
-	if (!*ns)
-		*ns = getenv("PBS_NAMESPACE");
-	if (!*ns)
-		*ns = "";
 	if (!id || names_check_id(id, strlen(id)) < 0)
 		return err_text(err, -EINVAL, id ? "--backup-id: letters, digits, '_', and behind the first also '.' and '-'" :
 				"--backup-id ID is missing");
@@ -219,9 +214,7 @@ static int parse(const struct args *a, const char **repository, const char **ns,
 		return err_text(err, -EINVAL, "--backup-type: vm, ct or host");
 	r = cli_format(a, format, err);
 	if (r == 0)
-		r = target_repository(a, repository, err);
-	if (r == 0)
-		r = target_check_ns(*ns, err);
+		r = target_store(a, repository, ns, err);
 	return r == 0 ? parse_time(a, &n->time, err) : r;
 }
 

@@ -13,7 +13,6 @@
 #include "host/source/store/names.h"
 #include "host/source/store/store.h"
 
-#define NS_DEPTH 7
 
 /* The newest snapshot of the group that is being read. */
 struct group {
@@ -248,21 +247,9 @@ static int on_ns(void *arg, const char *ns)
 	return flush(l);
 }
 
-/* "TYPE/ID" of it all, or "TYPE/ID/TIME". */
-static int parse_name(const char *s, bool is_snapshot, struct snapshot_name *ret, struct err *err)
+static int parse_group(const char *s, struct snapshot_name *ret, struct err *err)
 {
-	const char *slash = strchr(s, '/');
-	const size_t n = slash ? (size_t)(slash - s) : 0;
-
-	if (is_snapshot && names_parse_snapshot(s, ret) < 0)
-		return err_text(err, -EINVAL, "the snapshot is not TYPE/ID/YYYY-MM-DDTHH:MM:SSZ");
-	if (is_snapshot)
-		return 0;
-	if (!n || n >= sizeof(ret->type) || strlen(slash + 1) > NAMES_ID_MAX)
-		return err_text(err, -EINVAL, "the group is not TYPE/ID with the type vm, ct or host");
-	memcpy(ret->type, s, n);
-	(void)snprintf(ret->id, sizeof(ret->id), "%s", slash + 1);
-	if (names_check_type(ret->type) < 0 || names_check_id(ret->id, strlen(ret->id)) < 0)
+	if (names_parse_group(s, ret) < 0)
 		return err_text(err, -EINVAL, "the group is not TYPE/ID with the type vm, ct or host");
 	return 0;
 }
@@ -270,18 +257,10 @@ static int parse_name(const char *s, bool is_snapshot, struct snapshot_name *ret
 static int begin(const struct args *a, struct listing *l, struct err *err)
 {
 	const char *repository;
-	int r;
+	int r = cli_format(a, &l->format, err);
 
-	l->ns = args_text(a, "ns");
-	if (!l->ns)
-		l->ns = getenv("PBS_NAMESPACE");
-	if (!l->ns)
-		l->ns = "";
-	r = cli_format(a, &l->format, err);
 	if (r == 0)
-		r = target_repository(a, &repository, err);
-	if (r == 0)
-		r = target_check_ns(l->ns, err);
+		r = target_store(a, &repository, &l->ns, err);
 	if (r == 0)
 		r = store_open(repository, &l->store, err);
 	l->w = (struct jsonw){ .out = &l->out, .pretty = l->format == CLI_JSON_PRETTY };
@@ -311,7 +290,7 @@ static int run_snapshots(const struct args *a)
 	static const struct cli_column columns[] = { { "snapshot", false }, { "size", true }, { "files", false } };
 	CLEANUP(listing_free) struct listing l = { 0 };
 	struct err e = ERR_INIT;
-	int r = a->nr_pos ? parse_name(a->pos[0], false, &l.want, &e) : 0;
+	int r = a->nr_pos ? parse_group(a->pos[0], &l.want, &e) : 0;
 
 	if (r == 0)
 		r = begin(a, &l, &e);
@@ -357,8 +336,10 @@ static int run_files(const struct args *a)
 	static const struct cli_column columns[] = { { "filename", false }, { "crypt-mode", false }, { "size", true } };
 	CLEANUP(listing_free) struct listing l = { 0 };
 	struct err e = ERR_INIT;
-	int r = parse_name(a->pos[0], true, &l.want, &e);
+	int r = 0;
 
+	if (names_parse_snapshot(a->pos[0], &l.want) < 0)
+		r = err_text(&e, -EINVAL, "the snapshot is not TYPE/ID/YYYY-MM-DDTHH:MM:SSZ");
 	if (r == 0)
 		r = begin(a, &l, &e);
 	if (r == 0)
@@ -384,7 +365,7 @@ static int run_namespaces(const struct args *a)
 		jsonw_array_begin(&l.w);
 	}
 	if (r == 0)
-		r = store_list_ns(l.store, l.ns, (unsigned int)args_number(a, "max-depth", NS_DEPTH), on_ns, &l, &e);
+		r = store_list_ns(l.store, l.ns, (unsigned int)args_number(a, "max-depth", NAMES_NS_DEPTH_MAX), on_ns, &l, &e);
 	if (r == 0 && l.format != CLI_TEXT) {
 		jsonw_array_end(&l.w);
 		jsonw_object_end(&l.w);
@@ -393,7 +374,8 @@ static int run_namespaces(const struct args *a)
 }
 
 static const struct opt depth_opts[] = {
-	{ OPT("max-depth", OPT_NUMBER, "N", "levels below the namespace (default: 7, which are all)"), .max = NS_DEPTH },
+	{ OPT("max-depth", OPT_NUMBER, "N", "levels below the namespace (default: 7, which are all)"),
+	  .max = NAMES_NS_DEPTH_MAX },
 	OPT_END,
 };
 

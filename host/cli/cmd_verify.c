@@ -15,7 +15,6 @@
 #include "host/cli/verify.h"
 #include "host/source/store/names.h"
 
-#define NS_DEPTH 7
 #define THREADS_MAX 8
 
 struct verify {
@@ -229,28 +228,17 @@ static int verify_ns(void *arg, const char *ns)
 static int prepare(struct verify *v, const char **ret_ns, struct err *err)
 {
 	const struct args *a = v->args;
-	const char *arg = a->nr_pos ? a->pos[0] : NULL, *repository, *ns = args_text(a, "ns"), *slash;
+	const char *arg = a->nr_pos ? a->pos[0] : NULL, *repository;
 	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	int r = cli_format(a, &v->out.format, err);
 
-	ns = ns ? ns : getenv("PBS_NAMESPACE");
-	*ret_ns = ns ? ns : "";
 	v->one = arg && target_is_snapshot(arg);
-	slash = arg ? strchr(arg, '/') : NULL;
-	if (r == 0 && arg && !v->one) {
-		if (!slash || (size_t)(slash - arg) >= sizeof(v->want.type) || strlen(slash + 1) > NAMES_ID_MAX)
-			return err_text(err, -EINVAL, "not a snapshot, TYPE/ID/TIME, nor a group, TYPE/ID");
-		memcpy(v->want.type, arg, (size_t)(slash - arg));
-		(void)snprintf(v->want.id, sizeof(v->want.id), "%s", slash + 1);
-		if (names_check_type(v->want.type) < 0 || names_check_id(v->want.id, strlen(v->want.id)) < 0)
-			return err_text(err, -EINVAL, "not a snapshot, TYPE/ID/TIME, nor a group, TYPE/ID");
-	}
+	if (r == 0 && arg && !v->one && names_parse_group(arg, &v->want) < 0)
+		return err_text(err, -EINVAL, "not a snapshot, TYPE/ID/TIME, nor a group, TYPE/ID");
 	if (r == 0)
 		r = key_options_parse(a, &v->key_options, err);
 	if (r == 0)
-		r = target_repository(a, &repository, err);
-	if (r == 0)
-		r = target_check_ns(*ret_ns, err);
+		r = target_store(a, &repository, ret_ns, err);
 	if (r == 0)
 		r = store_open(repository, &v->store, err);
 	if (r == 0 && v->key_options.want == KEY_WANTED)
@@ -258,13 +246,6 @@ static int prepare(struct verify *v, const char **ret_ns, struct err *err)
 	if (r >= 0)
 		r = check_new(v->store, cpus > THREADS_MAX ? THREADS_MAX : cpus > 0 ? (unsigned int)cpus : 1, &v->check, err);
 	return r;
-}
-
-static enum store_lock lock_of(const struct args *a)
-{
-	const char *s = args_text(a, "lock");
-
-	return !s || !strcmp(s, "auto") ? STORE_LOCK_AUTO : !strcmp(s, "require") ? STORE_LOCK_REQUIRE : STORE_LOCK_NONE;
 }
 
 static int verdict(struct verify *v)
@@ -289,14 +270,14 @@ static int verify(struct verify *v)
 
 	if (r < 0)
 		return cli_fail(&err, r);
-	store_set_lock(v->store, lock_of(v->args));
+	store_set_lock(v->store, target_lock(v->args));
 	verify_out_begin(&v->out);
 	if (v->one) {
 		r = verify_one(v, ns, v->args->pos[0], &err);
 		if (r < 0 && r != -EPIPE)
 			return cli_fail(&err, r);
 	} else {
-		const unsigned int depth = v->want.type[0] ? 0 : (unsigned int)args_number(v->args, "max-depth", NS_DEPTH);
+		const unsigned int depth = v->want.type[0] ? 0 : (unsigned int)args_number(v->args, "max-depth", NAMES_NS_DEPTH_MAX);
 
 		r = store_list_ns(v->store, ns, depth, verify_ns, v, &err);
 		if (r == -ENOENT && err.text[0])
@@ -325,7 +306,8 @@ static int run(const struct args *a)
 }
 
 static const struct opt opts[] = {
-	{ OPT("max-depth", OPT_NUMBER, "N", "levels below the namespace (default: 7, which are all)"), .max = NS_DEPTH },
+	{ OPT("max-depth", OPT_NUMBER, "N", "levels below the namespace (default: 7, which are all)"),
+	  .max = NAMES_NS_DEPTH_MAX },
 	{ OPT("quiet", OPT_BOOL, NULL, "no progress, and nothing of what is good") },
 	OPT_END,
 };

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -13,11 +12,7 @@
 #include "common/utf8.h"
 #include "host/cli/mount_options.h"
 #include "host/cli/stored.h"
-
-#define NS_DEPTH_MAX 7
-#define NS_MAX 256
-
-#define ID_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+#include "host/source/store/names.h"
 
 #define STORE_OPTIONS                                                                                                  \
 	{ OPT("repository", OPT_TEXT, "DIR", "the datastore (default: PBS_REPOSITORY)") },                             \
@@ -29,6 +24,8 @@
 	{ OPT("lock", OPT_TEXT, "auto|require|none",                                                                   \
 	      "lock the snapshot against removal while it is read (default: auto)") },                                 \
 	{ OPT("log-level", OPT_TEXT, "err|warn|info|debug", "what is said on standard error (default: info)") }
+
+#define DISK_NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
 const struct opt target_store_opts[] = {
 	STORE_OPTIONS,
@@ -69,7 +66,7 @@ static int bad(struct err *err, const char *what, const char *s, const char *why
 	return err_text(err, -EINVAL, "%s '%s' %s", what, log_quote(s, strlen(s), q, sizeof(q)), why);
 }
 
-int target_repository(const struct args *a, const char **ret, struct err *err)
+static int repository(const struct args *a, const char **ret, struct err *err)
 {
 	const char *s = args_text(a, "repository");
 	char q[300];
@@ -86,60 +83,30 @@ int target_repository(const struct args *a, const char **ret, struct err *err)
 	return 0;
 }
 
-/* [A-Za-z0-9_][A-Za-z0-9._-]* */
-static bool is_safe_id(const char *s, size_t len)
+int target_store(const struct args *a, const char **ret_repository, const char **ret_ns, struct err *err)
 {
-	return len && s[0] != '.' && s[0] != '-' && strspn(s, ID_CHARS) >= len;
-}
+	const char *ns = args_text(a, "ns");
+	int r = repository(a, ret_repository, err);
 
-int target_check_ns(const char *ns, struct err *err)
-{
-	const char *p = ns;
-	size_t depth = 0;
-
-	while (*ns && p) {
-		size_t n = strcspn(p, "/");
-
-		if (!is_safe_id(p, n) || ++depth > NS_DEPTH_MAX || strlen(ns) > NS_MAX)
-			return bad(err, "namespace", ns, "is not valid");
-		p = p[n] ? p + n + 1 : NULL;
-	}
-	return 0;
-}
-
-static bool is_time(const char *s)
-{
-	char back[32];
-	struct tm tm = { 0 };
-	time_t t;
-
-	if (strlen(s) != 20 || !strptime(s, "%Y-%m-%dT%H:%M:%SZ", &tm))
-		return false;
-	t = timegm(&tm);
-	return gmtime_r(&t, &tm) && strftime(back, sizeof(back), "%Y-%m-%dT%H:%M:%SZ", &tm) && !strcmp(back, s);
+	if (!ns)
+		ns = getenv("PBS_NAMESPACE");
+	*ret_ns = ns ? ns : "";
+	if (r == 0 && names_check_ns(*ret_ns) < 0)
+		return bad(err, "namespace", *ret_ns, "is not valid");
+	return r;
 }
 
 bool target_is_snapshot(const char *s)
 {
-	const char *id = strchr(s, '/'), *time = id ? strchr(id + 1, '/') : NULL;
-	size_t n = id ? (size_t)(id - s) : 0;
+	struct snapshot_name n;
 
-	if (!time || !((n == 2 && (!memcmp(s, "vm", 2) || !memcmp(s, "ct", 2))) || (n == 4 && !memcmp(s, "host", 4))))
-		return false;
-	return is_safe_id(id + 1, (size_t)(time - id - 1)) && is_time(time + 1);
+	return names_parse_snapshot(s, &n) == 0;
 }
 
 static int parse_store(const struct args *a, size_t *pos, struct target *t, struct err *err)
 {
-	const char *ns = args_text(a, "ns");
-	int r;
+	int r = target_store(a, &t->spec.repository, &t->spec.ns, err);
 
-	if (!ns)
-		ns = getenv("PBS_NAMESPACE");
-	t->spec.ns = ns ? ns : "";
-	r = target_repository(a, &t->spec.repository, err);
-	if (r == 0)
-		r = target_check_ns(t->spec.ns, err);
 	if (r < 0)
 		return r;
 	if (*pos >= a->nr_pos)
@@ -184,7 +151,7 @@ static int add_disk(struct target *t, char *name, char *file, const char *archiv
 /* "[NAME=]FILE" */
 static int parse_disk(struct target *t, const char *arg, struct err *err)
 {
-	size_t n = strspn(arg, ID_CHARS);
+	size_t n = strspn(arg, DISK_NAME_CHARS);
 	const char *file = n && arg[n] == '=' ? arg + n + 1 : arg;
 	const char *slash = strrchr(file, '/');
 	CLEANUP_FREE char *real = NULL, *name = NULL;
@@ -216,14 +183,18 @@ static bool is_word(const struct args *a, const char *name, const char *word)
 	return s && !strcasecmp(s, word);
 }
 
+enum store_lock target_lock(const struct args *a)
+{
+	if (is_word(a, "lock", "require"))
+		return STORE_LOCK_REQUIRE;
+	return is_word(a, "lock", "none") ? STORE_LOCK_NONE : STORE_LOCK_AUTO;
+}
+
 static void take_snapshot_opts(const struct args *a, struct session_spec *ret)
 {
 	static const char *const levels[] = { "err", "warn", "info", "debug" };
 
-	if (is_word(a, "lock", "require"))
-		ret->lock = STORE_LOCK_REQUIRE;
-	else if (is_word(a, "lock", "none"))
-		ret->lock = STORE_LOCK_NONE;
+	ret->lock = target_lock(a);
 	for (size_t i = 0; i < sizeof(levels) / sizeof(*levels); i++)
 		if (is_word(a, "log-level", levels[i]))
 			log_set_level((enum log_level)i);

@@ -42,11 +42,14 @@ struct target {
 	bool has_key;
 };
 
-/** target_repository() - --repository or PBS_REPOSITORY, checked. Return: 0; -EINVAL; -EHOSTUNREACH for a server. */
-int target_repository(const struct args *a, const char **ret, struct err *err);
+/**
+ * target_store() - --repository or PBS_REPOSITORY, and --ns or PBS_NAMESPACE ("" is the root), checked
+ * Return: 0; -EINVAL; -EHOSTUNREACH for a server.
+ */
+int target_store(const struct args *a, const char **ret_repository, const char **ret_ns, struct err *err);
 
-/** target_check_ns() - Return: 0; -EINVAL for what is no namespace ("" is the root). */
-int target_check_ns(const char *ns, struct err *err);
+/** target_lock() - --lock. */
+enum store_lock target_lock(const struct args *a);
 
 /** target_is_snapshot() - does it have the form TYPE/ID/YYYY-MM-DDTHH:MM:SSZ? */
 bool target_is_snapshot(const char *s);

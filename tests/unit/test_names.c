@@ -121,6 +121,30 @@ static void test_snapshots(void **state)
 }
 
 static const struct {
+	const char *text;
+	int want;
+} groups[] = {
+	{ "vm/100", 0 },	{ "host/a.b", 0 },	{ "ct/_", 0 },		{ "vm", -EINVAL },	{ "vm/", -EINVAL },
+	{ "", -EINVAL },	{ "/", -EINVAL },	{ "/100", -EINVAL },	{ "vm/1/2", -EINVAL },	{ "vm/..", -EINVAL },
+	{ "hosts/1", -EINVAL },	{ "v/1", -EINVAL },	{ "vm/1/2024-01-01T00:00:00Z", -EINVAL },
+};
+
+static void test_groups(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(groups) / sizeof(*groups); i++) {
+		const char *id = strchr(groups[i].text, '/');
+		struct snapshot_name n = { .time = 5 };
+
+		print_message("'%s'\n", groups[i].text);
+		assert_int_equal(names_parse_group(groups[i].text, &n), groups[i].want);
+		assert_int_equal(n.time, groups[i].want ? 5 : 0);
+		if (!groups[i].want)
+			assert_string_equal(n.id, id + 1);
+	}
+}
+
+static const struct {
 	const char *in, *out;	/* NULL: refused */
 } stored[] = {
 	{ "drive-scsi0.img", "drive-scsi0.img.fidx" },	{ "a.pxar", "a.pxar.didx" },	  { "a.mpxar", "a.mpxar.didx" },
@@ -156,6 +180,7 @@ static void test_mappings(void **state)
 
 		print_message("'%s'\n", spaces[i].in);
 		assert_int_equal(names_ns_path(spaces[i].in, &b), spaces[i].out ? 0 : -EINVAL);
+		assert_int_equal(names_check_ns(spaces[i].in), spaces[i].out ? 0 : -EINVAL);
 		if (spaces[i].out)
 			assert_string_equal(buf_cstr(&b), spaces[i].out);
 	}
@@ -199,6 +224,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ids),	 cmocka_unit_test(test_times), cmocka_unit_test(test_snapshots),
 		cmocka_unit_test(test_mappings), cmocka_unit_test(test_kinds), cmocka_unit_test(test_order),
+		cmocka_unit_test(test_groups),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

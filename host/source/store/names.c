@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "common/buf.h"
+#include "common/cleanup.h"
 
 static bool is_alnum(char c)
 {
@@ -135,23 +136,35 @@ int names_format_time(int64_t t, char ret[static NAMES_TIME_TEXT])
 	return 0;
 }
 
-int names_parse_snapshot(const char *s, struct snapshot_name *ret)
+/* "TYPE/ID" in the first @len bytes. */
+static int parse_group(const char *s, size_t len, struct snapshot_name *ret)
 {
-	const char *id = strchr(s, '/'), *time = id ? strchr(id + 1, '/') : NULL;
+	const char *slash = memchr(s, '/', len);
+	const size_t type_len = slash ? (size_t)(slash - s) : len, id_len = slash ? len - type_len - 1 : 0;
 	struct snapshot_name n = { .type = "" };
-	size_t type_len, id_len;
 
-	if (!time)
-		return -EINVAL;
-	type_len = (size_t)(id - s);
-	id_len = (size_t)(time - id - 1);
-	if (type_len >= sizeof(n.type) || names_check_id(id + 1, id_len) < 0)
+	if (!slash || type_len >= sizeof(n.type) || names_check_id(slash + 1, id_len) < 0)
 		return -EINVAL;
 	memcpy(n.type, s, type_len);
-	memcpy(n.id, id + 1, id_len);
-	if (names_check_type(n.type) < 0 || strlen(time + 1) != NAMES_TIME_TEXT - 1)
+	memcpy(n.id, slash + 1, id_len);
+	if (names_check_type(n.type) < 0)
 		return -EINVAL;
-	if (names_parse_time(time + 1, NAMES_TIME_TEXT - 1, &n.time) < 0)
+	*ret = n;
+	return 0;
+}
+
+int names_parse_group(const char *s, struct snapshot_name *ret)
+{
+	return parse_group(s, strlen(s), ret);
+}
+
+int names_parse_snapshot(const char *s, struct snapshot_name *ret)
+{
+	const char *time = strrchr(s, '/');
+	struct snapshot_name n;
+
+	if (!time || strlen(time + 1) != NAMES_TIME_TEXT - 1 || parse_group(s, (size_t)(time - s), &n) < 0 ||
+	    names_parse_time(time + 1, NAMES_TIME_TEXT - 1, &n.time) < 0)
 		return -EINVAL;
 	*ret = n;
 	return 0;
@@ -187,6 +200,13 @@ int names_ns_path(const char *ns, struct buf *out)
 			return buf_ok(out);
 		ns += n + 1;
 	}
+}
+
+int names_check_ns(const char *ns)
+{
+	CLEANUP_BUF struct buf path = BUF_INIT;
+
+	return names_ns_path(ns, &path) == -EINVAL ? -EINVAL : 0;
 }
 
 static bool is_number(const char *s)

@@ -49,11 +49,17 @@ int names_parse_time(const char *s, size_t len, int64_t *ret);
 /** names_format_time() - UTC with 'Z'. Return: 0; -ERANGE outside the years 0 to 9999. */
 int names_format_time(int64_t t, char ret[static NAMES_TIME_TEXT]);
 
+/** names_parse_group() - "TYPE/ID"; the time is 0. Return: 0; -EINVAL. */
+int names_parse_group(const char *s, struct snapshot_name *ret);
+
 /** names_parse_snapshot() - "TYPE/ID/TIME", time in UTC with 'Z'. Return: 0; -EINVAL. */
 int names_parse_snapshot(const char *s, struct snapshot_name *ret);
 
 /** names_format_snapshot() - the same backwards. Return: @ret; the time is "?" where it has no text. */
 char *names_format_snapshot(const struct snapshot_name *n, char ret[static NAMES_SNAPSHOT_TEXT]);
+
+/** names_check_ns() - names with slashes between, or "" for the root? Return: 0; -EINVAL. */
+int names_check_ns(const char *ns);
 
 /** names_ns_path() - append the path of a namespace ("a/b" is "ns/a/ns/b", "" is "."). Return: 0; -EINVAL. */
 int names_ns_path(const char *ns, struct buf *out);
