@@ -536,17 +536,19 @@ int access_check_data(struct access *a, struct access_member *m, struct err *err
 	uint64_t type = 0, size = 0;
 	uint8_t head[PXAR_HEADER_SIZE];
 	struct cur c = cur_of(head, sizeof(head));
+	uint64_t there;
 	int r;
 
+	m->data_there = 0;
 	if (e->kind != PXAR_KIND_FILE)
 		return err_text(err, -EINVAL, "not a regular file");
 	if (!a->split || m->data_checked)
 		return 0;
 	if (!a->payload)
 		return err_text(err, -ENODATA, "the archive's payload stream is not there");
-	if (e->payload_off > a->payload->size_bytes ||
-	    PXAR_HEADER_SIZE + e->size > a->payload->size_bytes - e->payload_off)
+	if (e->payload_off > a->payload->size_bytes || PXAR_HEADER_SIZE > a->payload->size_bytes - e->payload_off)
 		return items_bad(err, e->pos, "data past the end of the payload stream");
+	there = a->payload->size_bytes - e->payload_off - PXAR_HEADER_SIZE;
 	r = source_read_at(a->payload, head, sizeof(head), e->payload_off, err);
 	if (r < 0)
 		return r;
@@ -555,6 +557,10 @@ int access_check_data(struct access *a, struct access_member *m, struct err *err
 	if (type != PXAR_PAYLOAD || size - PXAR_HEADER_SIZE != e->size)
 		return err_text(err, -EBADMSG, "payload stream, byte %" PRIu64 ": not the data of this file",
 				e->payload_off);
+	if (there < e->size) {
+		m->data_there = there;
+		return err_text(err, -EIO, "the payload stream ends at byte %" PRIu64 " of the data of this file", there);
+	}
 	m->data_checked = true;
 	return 0;
 }
@@ -566,10 +572,11 @@ uint64_t access_data_pos(const struct access *a, const struct access_member *m)
 
 int access_read(struct access *a, struct access_member *m, void *p, size_t n, uint64_t off, struct err *err)
 {
-	int r = access_check_data(a, m, err);
+	struct err why = ERR_INIT;
+	int r = access_check_data(a, m, &why);
 
-	if (r < 0)
-		return r;
+	if (r < 0 && (off > m->data_there || n > m->data_there - off))
+		return err_text(err, r, "%s", why.text);
 	if (off > m->entry.size || n > m->entry.size - off)
 		return err_set(err, -ERANGE, "read at %" PRIu64, off);
 	return source_read_at(a->split ? a->payload : a->items.src, p, n, access_data_pos(a, m) + off, err);

@@ -40,6 +40,7 @@ struct access_member {
 	uint64_t body;		/* behind its last item but members and GOODBYE; a file's data in a unified archive */
 	uint64_t end;		/* of its range */
 	bool data_checked;
+	uint64_t data_there;	/* bytes of data that a payload stream has which ends too early, after access_check_data() failed */
 	bool cut;		/* of a directory without a table: where it ends is not known */
 	bool partial;		/* after a failure: a directory whose metadata is not whole, or the root, of which nothing may be
 				 * known; it can be opened nevertheless */
@@ -122,13 +123,16 @@ int access_dir_find(struct access *a, struct access_dir *d, const char *name, si
 /** access_follow() - the file that hard link @m refers to. Return: 0; -EBADMSG if that is no regular file of that name before it. */
 int access_follow(struct access *a, const struct access_member *m, struct access_member *ret, struct err *err);
 
-/** access_check_data() - is the file's data where the archive says? Return: 0; -EBADMSG; -ENODATA without payload stream. */
+/**
+ * access_check_data() - is the file's data where the archive says?
+ * Return: 0; -EBADMSG; -EIO if the payload stream ends within it; -ENODATA without payload stream; what reading gives.
+ */
 int access_check_data(struct access *a, struct access_member *m, struct err *err);
 
 /** access_data_pos() - where the file's data begins in the payload stream, or in the archive if there is none. */
 uint64_t access_data_pos(const struct access *a, const struct access_member *m);
 
-/** access_read() - exactly @n bytes of a file at @off, within its size. Return: 0; negative errno. */
+/** access_read() - exactly @n bytes of a file at @off, within its size and what is there. Return: 0; negative errno. */
 int access_read(struct access *a, struct access_member *m, void *p, size_t n, uint64_t off, struct err *err);
 
 #endif

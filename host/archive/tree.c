@@ -186,8 +186,8 @@ static int put_file(struct tree *t, struct access_member *m, struct err *err)
 	e.link_id = m->entry.pos + 1;
 	t->data_error = (struct pxar_error){ 0 };
 	if (r < 0)
-		t->data_error = tell(t, e.name, r, 0, &why);
-	if (r < 0 || (t->no_data && e.size)) {
+		t->data_error = tell(t, e.name, r, m->data_there, &why);
+	if ((r < 0 && !m->data_there) || (t->no_data && e.size)) {
 		e.has_segments = true;	/* none */
 		e.payload_size = 0;
 	}

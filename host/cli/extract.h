@@ -90,7 +90,10 @@ void extract_note(void *extract, const char *path, size_t path_len, int code, co
 void extract_made(void *extract, const char *path, size_t path_len, const struct pxar_entry *e, bool replaced,
 		  const uint8_t *sha256);
 
-/** extract_damage() - a tree_note_fn. */
+/** extract_damage_counted() - a tree_note_fn for what the stream says, too: the exit status is that of damage. */
+void extract_damage_counted(void *extract, const char *path, size_t path_len, int code, const char *what);
+
+/** extract_damage() - a tree_note_fn that tells of it as well. */
 void extract_damage(void *extract, const char *path, size_t path_len, int code, const char *what);
 
 /** extract_result() - with JSON Lines: the last of them. */

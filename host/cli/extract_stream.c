@@ -98,14 +98,16 @@ static int take_stream(struct extract *x, struct err *err)
 static int open_archive(struct extract *x, const struct target_path *p, const char *inner, size_t len,
 			enum archive_form form, struct err *err)
 {
+	/* The extractor tells of each member that is not whole, unless the first one ends it. */
+	tree_note_fn *note = form == ARCHIVE_RESTORE && !x->strict ? extract_damage_counted : extract_damage;
 	struct archive_file f;
 	int r;
 
 	if (!x->plain.meta)
-		return archive_stream_open(x->target->snapshot, p->archive, inner, len, form, extract_damage, x, &x->archive, err);
+		return archive_stream_open(x->target->snapshot, p->archive, inner, len, form, note, x, &x->archive, err);
 	r = archive_open_plain(&x->plain, &f, err);
 	if (r == 0)
-		r = archive_stream_of(&f, inner, len, form, extract_damage, x, &x->archive, err);
+		r = archive_stream_of(&f, inner, len, form, note, x, &x->archive, err);
 	return r < 0 ? err_ctx(err, r, "archive '%s'", x->plain.meta) : 0;
 }
 

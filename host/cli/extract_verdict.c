@@ -109,7 +109,7 @@ void extract_note(void *extract, const char *path, size_t path_len, int code, co
 		cli_note(&x->notes, path, path_len, "%s", what);
 }
 
-void extract_damage(void *extract, const char *path, size_t path_len, int code, const char *what)
+void extract_damage_counted(void *extract, const char *path, size_t path_len, int code, const char *what)
 {
 	struct extract *x = extract;
 	char q[600];
@@ -117,6 +117,13 @@ void extract_damage(void *extract, const char *path, size_t path_len, int code, 
 	if (!x->damaged++)
 		(void)err_text(&x->first_damage, code < 0 ? code : -EBADMSG, "'%s': %s",
 			       log_quote(path, path_len, q, sizeof(q)), what);
+}
+
+void extract_damage(void *extract, const char *path, size_t path_len, int code, const char *what)
+{
+	struct extract *x = extract;
+
+	extract_damage_counted(x, path, path_len, code, what);
 	run_report_problem(&x->machine, path, path_len, code > 0 ? -code : code, what);
 	if (!x->strict)
 		cli_note(&x->notes, path, path_len, "%s", what);

@@ -293,6 +293,27 @@ def check_catalog(tap, pluck, source):
            "catalog dump", r, *lines)
 
 
+def check_short_payload(tap, pluck, scratch, meta, parts):
+    """The payload stream ends within the data of the first file."""
+    short = scratch.join("short.ppxar")
+    with open(short, "wb") as f:
+        f.write(parts[1][:16 + 16 + len(BIG) - 5000])
+    top, report = scratch.join("p-short"), scratch.join("p-short.json")
+    r = pluck.run("pxar", "extract", meta, "--payload-input", short, "--keep-partial", "--report", report, top)
+    kept = open(os.path.join(top, "big.partial"), "rb").read() if os.path.exists(os.path.join(top, "big.partial")) else b""
+    good = len(BIG) - 5000
+    tap.ok(r.code == 5 and kept[:good // 4096 * 4096] == BIG[:good // 4096 * 4096] and len(kept) == len(BIG),
+           "a payload stream that ends early: --keep-partial keeps what is there", r, len(kept))
+    lines = [line for line in r.err.splitlines() if b"'big'" in line]
+    tap.ok(len(lines) == 1 and b"ends at byte %d" % good in lines[0] and not os.path.exists(os.path.join(top, "big")),
+           "it is told once, with the byte where it ends", lines)
+    with open(report, encoding="utf-8") as f:
+        problems = [p["text"] for p in json.load(f)["problems"]]
+    tap.ok(problems.count("big") == 1 and "dir/a" in problems, "and once in the report", problems)
+    r = pluck.run("pxar", "extract", meta, "-", "--payload-input", short, "--format", "pxar")
+    tap.ok(r.code == 5 and b"'big'" in r.err and b"ends at byte" in r.err, "as pxar it ends there, by name", r)
+
+
 def check_plain_files(tap, pluck, scratch):
     tree = make_tree()
     one, meta = scratch.join("plain.pxar"), scratch.join("plain.mpxar")
@@ -309,6 +330,8 @@ def check_plain_files(tap, pluck, scratch):
         top = scratch.join("p-" + os.path.basename(path))
         r = pluck.run("pxar", "extract", path, top)
         check_tree(tap, "pxar extract", r, top, want, tree[0])
+        if path == meta:
+            check_short_payload(tap, pluck, scratch, meta, parts)
         os.truncate(path, os.path.getsize(path) - 1)
         r = pluck.run("pxar", "list", path)
         tap.ok(r.code == 5 and not r.out, "pxar list of an archive that was cut: exit code 5", r)
