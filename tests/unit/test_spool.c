@@ -137,7 +137,11 @@ static void test_cut(void **state)
 		if (!round)
 			before = peak();
 	}
+#ifndef __SANITIZE_ADDRESS__	/* which keeps what was freed for a while */
 	assert_true(peak() - before < ((size_t)1 << 20));
+#else
+	(void)before;
+#endif
 	spool_free(&s);
 }
 
