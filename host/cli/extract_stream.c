@@ -128,7 +128,7 @@ static int open_plain(struct extract *x, const struct target_path *p, const stru
 /* Hard links are files of their own in a zip. Their targets are named from the root of the stream. */
 static int make_links(struct extract *x, const struct target_path *p, bool container, struct err *err)
 {
-	const char *slash = memrchr(p->bytes.data, '/', p->bytes.len), *target;
+	const char *slash = p->bytes.len ? memrchr(p->bytes.data, '/', p->bytes.len) : NULL, *target;
 	size_t base = container && slash ? (size_t)((const uint8_t *)slash - p->bytes.data) : p->bytes.len;
 	const struct restore_sink sink = { .note = extract_note, .made = extract_made, .arg = x };
 	int r = 0;

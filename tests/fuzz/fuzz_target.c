@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/cli/target.h"
+#include "host/source/store/names.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -43,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		memcpy(text, data + 1, len - 1);
 		text[len - 1] = 0;
 		(void)target_is_snapshot(text);
-		(void)target_check_ns(text, NULL);
+		(void)names_check_ns(text);
 	}
 	return 0;
 }
