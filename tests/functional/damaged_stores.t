@@ -107,7 +107,7 @@ def chunk_cases(c):
         ("encrypted", blob(SEALED, data, more=bytes(32)), "is encrypted, but its index says that it must not be"),
         ("encrypted and compressed", blob(SEALED_ZSTD, data, more=bytes(32)), "is encrypted, but"),
         ("encrypted and cut", SEALED + bytes(20), "is damaged"),
-        ("larger than any chunk", blob(PLAIN, bytes(17 << 20)), "at most"),
+        ("larger than any chunk", blob(PLAIN, bytes(17 << 20)), "larger than any chunk"),
         ("a symlink to itself elsewhere", lambda p: os.symlink(p + ".kept", p), "is damaged"),
         ("a directory", os.mkdir, "no regular file"), ("a pipe", os.mkfifo, "no regular file")]
 

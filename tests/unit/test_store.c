@@ -401,9 +401,9 @@ static void test_damage(void **state)
 	damage(5, make_flipped, -EBADMSG, "wrong CRC");
 	damage(5, make_swapped, -EBADMSG, "do not have this digest");
 	damage(3, make_dir, -EBADMSG, "no regular file");
-	damage(3, make_link, -EBADMSG, "symbolic links");
+	damage(3, make_link, -EBADMSG, "a symbolic link");
 	damage(3, make_fifo, -EBADMSG, "no regular file");
-	damage(3, make_huge, -EBADMSG, "are allowed");
+	damage(3, make_huge, -EBADMSG, "larger than any chunk");
 }
 
 /* A backup heals what it can see: a chunk file that is empty or is no blob. */

@@ -89,14 +89,22 @@ static int decode(struct chunk_loader *l, const uint8_t digest[static DIGEST_BYT
 /* The file of a chunk. */
 static int read_chunk(struct chunk_loader *l, int chunks_fd, const char *path, struct err *err)
 {
-	int r = chunk_read_file(chunks_fd, path, BLOB_FILE_MAX, &l->file, err);
+	static const struct {
+		int code;
+		const char *why;
+	} odd[] = {
+		{ -EFBIG, "larger than any chunk" }, { -ENODATA, "cut while it was read" }, { -ELOOP, "a symbolic link" },
+		{ -EBADMSG, "no regular file" },
+	};
+	int r = chunk_read_file(chunks_fd, path, BLOB_FILE_MAX, &l->file, NULL);	/* its text names the path again */
 
 	if (r == -ENOENT || (r == 0 && !l->file.len))
 		return err_text(err, -EIO, "chunk %s is missing (file '.chunks/%s')", path + 5, path);
-	if (r == -EFBIG || r == -ELOOP || r == -ENODATA || r == -EBADMSG)
-		return err_ctx(err, -EBADMSG, "chunk %s (file '.chunks/%s') is damaged", path + 5, path);
+	for (size_t i = 0; i < sizeof(odd) / sizeof(*odd); i++)
+		if (r == odd[i].code)
+			return err_text(err, -EBADMSG, "chunk %s (file '.chunks/%s') is damaged: %s", path + 5, path, odd[i].why);
 	if (r < 0)
-		return err_ctx(err, r == -ENOMEM ? r : -EIO, "chunk %s (file '.chunks/%s')", path + 5, path);
+		return err_text(err, r == -ENOMEM ? r : -EIO, "chunk %s (file '.chunks/%s'): %s", path + 5, path, strerror(-r));
 	return 0;
 }
 
