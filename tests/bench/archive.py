@@ -64,14 +64,16 @@ def to_null(argv):
     return ["sh", "-c", 'exec "$@" > /dev/null', "sh"] + argv
 
 
-def alternate(n, peers, between=None):
+def alternate(n, peers, before=None, after=None):
     """peers: {name: argv}, another one first each round. Return: {name: medians of (wall, cpu, MiB)}."""
     seen, names = {name: [] for name in peers}, list(peers)
     for i in range(n):
         for name in names[i % len(names):] + names[:i % len(names)]:
+            if before:
+                before()
             seen[name].append(measure(*peers[name])[:3])
-            if between:
-                between()
+            if after:
+                after()
     return {name: [statistics.median(x) for x in zip(*rows)] for name, rows in seen.items()}
 
 
@@ -117,33 +119,57 @@ class Store:
         self.source = ["--repository", path, snap.finish()]
 
 
-def extraction(table, build, pluck, scratch, n, tree, place):
-    store = Store(build, scratch.join("store"), tree)
-    out, tar, pxar = scratch.join("out"), scratch.join("tree.tar"), scratch.join("tree.pxar")
+class FreshExt4:
+    """An ext4 made for each run: on one where files were deleted within minutes, the kernel looks at each of them before it takes an inode."""
+
+    def __init__(self, image, top):
+        self.image, self.top = image, top
+        os.mkdir(top)
+
+    def begin(self):
+        with open(self.image, "wb") as f:
+            f.truncate(8 << 30)
+        subprocess.run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.image], check=True)
+        subprocess.run(["mount", "-o", "loop", self.image, self.top], check=True)
+        os.sync()
+
+    def end(self):
+        os.sync()
+        subprocess.run(["umount", self.top], check=True)
+        os.unlink(self.image)
+
+
+def extractors(build, pluck, scratch, tree, store):
+    """Return: what makes peers that extract to a directory."""
+    tar, pxar = scratch.join("tree.tar"), scratch.join("tree.pxar")
     measure(["tar", "-C", tree, "-cf", tar, "."])
     measure([os.path.join(build, "bench/archive_store"), "-", pxar, str(MIB), tree])
-    peers = {"tar -x": (["sh", "-c", 'mkdir "$1" && exec tar -C "$1" -xf "$2"', "sh", out, tar],),
-             "pluck pxar extract": ([pluck.program, "pxar", "extract", pxar, out], pluck.env),
-             "pluck extract, from a datastore": ([pluck.program, "extract", *store.source, "root.pxar", out, "--quiet"], pluck.env)}
+    objects, index = scratch.join("objects.castr"), scratch.join("tree.caidx")
     if shutil.which("casync"):
-        objects, index = scratch.join("objects.castr"), scratch.join("tree.caidx")
         measure(["casync", "make", "--store=" + objects, "--without=all", "--with=unix", index, tree])
-        peers["casync extract"] = (["casync", "extract", "--store=" + objects, "--without=all", "--with=unix", index, out],)
 
-    # For a minute ext4 looks at each inode that was deleted before it takes one: on a disk nothing is, until all have run.
-    kept = []
+    def peers(out):
+        all_ = {"tar -x": (["sh", "-c", 'mkdir "$1" && exec tar -C "$1" -xf "$2"', "sh", out, tar],),
+                "pluck pxar extract": ([pluck.program, "pxar", "extract", pxar, out], pluck.env),
+                "pluck extract, from a datastore": ([pluck.program, "extract", *store.source, "root.pxar", out, "--quiet"], pluck.env)}
+        if os.path.exists(index):
+            all_["casync extract"] = (["casync", "extract", "--store=" + objects, "--without=all", "--with=unix", index, out],)
+        return all_
+    return peers
 
-    def between():
-        if place == "in memory":
-            remove_tree(out)
-        else:
-            kept.append(scratch.join("out-%d" % len(kept)))
-            os.rename(out, kept[-1])
-        os.sync()
-    table.add("the whole tree to a directory, %s" % place, "wall", "CPU", "memory")
-    show(table, alternate(n, peers, between), "tar -x")
-    for path in kept:
-        remove_tree(path)
+
+def extraction(table, build, pluck, scratch, n, tree):
+    store = Store(build, scratch.join("store"), tree)
+    peers, out = extractors(build, pluck, scratch, tree, store), scratch.join("out")
+    table.add("the whole tree to a directory, in memory", "wall", "CPU", "memory")
+    show(table, alternate(n, peers(out), None, lambda: remove_tree(out)), "tar -x")
+    if os.geteuid() or not os.path.exists("/dev/loop-control"):
+        table.add("the same to an ext4: left out, making one takes root and loop devices")
+        return store
+    with Scratch(os.environ.get("TMPDIR", "/var/tmp")) as disk:
+        ext4 = FreshExt4(disk.join("ext4.img"), disk.join("mnt"))
+        table.add("the same to an ext4 made for each run, in a file on the disk", "wall", "CPU", "memory")
+        show(table, alternate(n, peers(os.path.join(ext4.top, "out")), ext4.begin, ext4.end), "tar -x")
     return store
 
 
@@ -222,19 +248,17 @@ def main():
     table = Table()
     with open("/proc/loadavg", encoding="utf-8") as f:
         table.add("load %s" % f.read().split()[0])
-    for place, parent in (("in memory", "/dev/shm"), ("on disk", os.environ.get("TMPDIR", "/var/tmp"))):
-        with Scratch(parent) as scratch, Pluck(scratch) as pluck:
-            tree = scratch.new_dir("tree")
-            make_tree(tree, files, mib * MIB)
-            store = extraction(table, build, pluck, scratch, n, tree, place)
-            if place == "in memory":
-                for name in "tree.tar", "tree.pxar":
-                    os.unlink(scratch.join(name))
-                remove_tree(store.path)
-                by_chunk_size(table, build, pluck, scratch, n, tree)
-                remove_tree(tree)
-                images(table, build, pluck, scratch, n, min(1024, mib))
-                many(table, build, pluck, scratch, n)
+    with Scratch("/dev/shm") as scratch, Pluck(scratch) as pluck:
+        tree = scratch.new_dir("tree")
+        make_tree(tree, files, mib * MIB)
+        store = extraction(table, build, pluck, scratch, n, tree)
+        for name in "tree.tar", "tree.pxar":
+            os.unlink(scratch.join(name))
+        remove_tree(store.path)
+        by_chunk_size(table, build, pluck, scratch, n, tree)
+        remove_tree(tree)
+        images(table, build, pluck, scratch, n, min(1024, mib))
+        many(table, build, pluck, scratch, n)
     with open(os.path.join(build, "bench-archive.txt"), "w", encoding="utf-8") as f:
         f.write("\n".join(table.lines) + "\n")
 
