@@ -78,7 +78,7 @@ static int listen_here(struct keeper *k, struct err *err)
 		(void)nanosleep(&nap, NULL);
 	}
 	if (k->live_fd < 0)
-		return err_set(err, k->live_fd, "another session for the same disks");
+		return err_set(err, k->live_fd == -EAGAIN ? -EALREADY : k->live_fd, "another session for the same disks");
 	/* A socket that one of our kind left when it was killed. */
 	state_remove_socket(k->dir, k->hash);
 	r = write_live(k, err);

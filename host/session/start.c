@@ -279,7 +279,8 @@ int session_connect(const struct session_spec *spec, session_progress_fn *progre
 		return dir;
 	for (int i = 0; i < START_TRIES; i++) {
 		r = attempt(dir, hash, spec, progress, arg, ret, err);
-		if (r != -ENODATA && r != -EPROTO)
+		/* -EALREADY: one that was started by somebody who died meanwhile was faster, and is there now. */
+		if (r != -ENODATA && r != -EPROTO && r != -EALREADY)
 			return r;
 	}
 	if (state_alive(dir, hash) == 1)
