@@ -283,6 +283,8 @@ int session_connect(const struct session_spec *spec, session_progress_fn *progre
 		if (r != -ENODATA && r != -EPROTO && r != -EALREADY)
 			return r;
 	}
+	if (r == -EALREADY)
+		return err_text(err, -EHOSTDOWN, "sessions for the same disks come and go (%d tries)", START_TRIES);
 	if (state_alive(dir, hash) == 1)
 		return err_text(err, -EHOSTDOWN,
 			"the session that runs does not understand this version of pluck: stop it with 'pluck stop'");
