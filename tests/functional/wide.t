@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A directory with so many members that their positions, and what hard links may refer to, go to a temporary file.
+import base64
 import json
 import os
 import struct
@@ -39,8 +40,8 @@ def run(pluck, tmp, *args):
 def check_whole(tap, pluck, what, tmp, pxar, store):
     for name, args in (("pxar list", ["pxar", "list", pxar]), ("list", ["list", "--output-format", "jsonl", *store, "wide.pxar"])):
         r = run(pluck, tmp, *args)
-        names = [line if name == "pxar list" else json.loads(line)["filepath"] for line in r.out.splitlines()]
-        tap.ok(r.code == 0 and len(names) == NR and (name == "list" or names == [b"n%06d" % i for i in range(NR)]),
+        names = [line if name == "pxar list" else base64.b64decode(json.loads(line)["filepath"]).rsplit(b"/", 1)[-1] for line in r.out.splitlines()]
+        tap.ok(r.code == 0 and names == [b"n%06d" % i for i in range(NR)],
                "%s: %s has all members in their order" % (what, name), r, names[:3])
     for name, args in (("pxar extract", ["pxar", "extract", pxar, "-"]), ("extract", ["extract", "--format", "tar", *store, "wide.pxar", "-"])):
         r = run(pluck, tmp, *args)
