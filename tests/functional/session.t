@@ -16,6 +16,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import halt
 import images
 from images import MIB
 from program import AS_NOBODY, NOBODY, SANITIZED, Pluck, Scratch, binary, descendants, public_copy, roles, wait_for, wait_gone
@@ -245,6 +246,26 @@ def check_killed_caller(tap, pluck, disk):
     tap.ok(r.code == 0 and len(pluck.session_pids()) == 1, "a caller killed while the session starts leaves a usable state", r)
 
 
+def check_overtaken(tap, pluck, disk):
+    """A command dies when it has started a session that has not yet its lock; the session that the next command starts comes second."""
+    if not halt.is_possible():
+        tap.skip("a session of a dead command overtakes that of the next", "no process may be traced here")
+        return
+    pluck.stop()
+    args = ["extract", "--disk", "a=" + disk, "a/raw/name", "-"]
+    dead, first = halt.start(pluck, args, "__session", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    dead.kill()
+    dead.wait()
+    child, second = halt.start(pluck, args, "__session", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    tap.ok(first and second and not pluck.session_pids(), "two sessions have begun, and neither has the lock", first, second)
+    os.kill(first, signal.SIGCONT)
+    tap.equal(wait_for(pluck.session_pids), [first], "that of the dead command takes it")
+    os.kill(second, signal.SIGCONT)
+    out, err = child.communicate(timeout=120)
+    tap.ok(child.returncode == 0 and out == b"one", "and serves the command whose own came too late", child.returncode, err)
+    tap.equal((pluck.session_pids(), wait_gone([second])), ([first], []), "the other one has ended")
+
+
 def check_symlink(tap, scratch, disk):
     link = scratch.join("plucked")
     os.symlink(os.path.abspath(binary()), link)
@@ -305,6 +326,7 @@ with Tap() as tap, Scratch() as scratch:
         check_secrets(tap, pluck, one)
         check_death(tap, pluck, one)
         check_killed_caller(tap, pluck, one)
+        check_overtaken(tap, pluck, one)
         check_frozen(tap, pluck, one)
     check_symlink(tap, scratch, one)
     check_user(tap, scratch, one)
