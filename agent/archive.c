@@ -56,6 +56,17 @@ static int drain(struct archive *a)
 	return r;
 }
 
+/* The end of the innermost directory. */
+static int end_dir(struct archive *a)
+{
+	int r;
+
+	while ((r = pxar_enc_dir_end(a->enc)) == 1)
+		if ((r = drain(a)) < 0)
+			break;
+	return r;
+}
+
 /* An error of the entry that came last, or of the directory that ends next. Without the private items the stream cannot go on. */
 static int fail(struct archive *a, bool dir, int error, uint64_t off, const char *what)
 {
@@ -314,7 +325,7 @@ static int send_entry(struct archive *a, const struct walk_entry *w, const char 
 	if (r < 0 || !w->error)
 		return r;
 	r = fail_entry(a, w->error, UINT64_MAX, "open the directory");
-	return r < 0 ? r : pxar_enc_dir_end(a->enc);
+	return r < 0 ? r : end_dir(a);
 }
 
 /* What cannot be examined may hold what is wanted: only if it is excluded, nobody needs to know of it. */
@@ -351,7 +362,7 @@ static int on_leave(void *arg, const char *path, size_t path_len, int error)
 	if (path_len)		/* all but the first */
 		filter_leave(&a->pos);
 	if (r == 0)
-		r = pxar_enc_dir_end(a->enc);
+		r = end_dir(a);
 	return r < 0 ? r : drain(a);
 }
 
@@ -418,7 +429,7 @@ int archive_send(struct request *q, struct item *i, const char *name)
 	struct statfs fs;
 	int r;
 
-	a.enc = pxar_enc_new(&a.out, q->ext ? PXAR_ENC_EXT : 0);
+	a.enc = pxar_enc_new(&a.out, q->ext ? PXAR_ENC_EXT | PXAR_ENC_NO_TABLES : 0);
 	if (!a.enc)
 		return err_set(q->err, -ENOMEM, "archive");
 	a.zeros_max = fstatfs(i->root_fd, &fs) == 0 ? (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize : 0;
@@ -426,7 +437,7 @@ int archive_send(struct request *q, struct item *i, const char *name)
 	if (r >= 0)
 		r = send_item(&a, i);
 	if (r >= 0)
-		r = pxar_enc_dir_end(a.enc);
+		r = end_dir(&a);
 	if (r >= 0)
 		r = drain(&a);
 	if (r < 0 && !q->err->code)

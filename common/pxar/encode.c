@@ -2,6 +2,7 @@
 #include "common/pxar/encode.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +11,9 @@
 #include "common/grow.h"
 #include "common/pxar/format.h"
 #include "common/pxar/siphash.h"
+#include "common/records.h"
+
+#define TABLE_PART ((size_t)64 << 10)	/* bytes of a table that are written at once */
 
 struct member {
 	uint64_t hash;
@@ -18,24 +22,28 @@ struct member {
 };
 
 struct level {
-	size_t first;		/* of its members; the directory itself, if not the root, is the one before */
+	uint64_t first;		/* of its members */
 	uint64_t entry_pos;
+	struct member last;	/* if open */
 	bool member_open;	/* the last member's size is not known yet */
 };
 
-/*
- * The members of all open directories lie in one vector: those of an inner directory on top of those of the outer one,
- * whose last member it is.
- */
+/* The table of a directory, while it is written. */
+struct table {
+	bool begun;
+	uint64_t goodbye;	/* position of its item */
+	uint64_t nr, done;	/* members */
+};
+
 struct pxar_enc {
 	struct buf *out;
 	unsigned int flags;
 	uint64_t pos;		/* of the stream, the payload included */
 	bool root_done;
-	struct member *members;
-	size_t nr_members, room_members;
+	struct records members;	/* of all open directories, but for the last one of each */
 	struct level *levels;
 	size_t nr_levels, room_levels;
+	struct table table;
 };
 
 struct pxar_enc *pxar_enc_new(struct buf *out, unsigned int flags)
@@ -45,6 +53,7 @@ struct pxar_enc *pxar_enc_new(struct buf *out, unsigned int flags)
 	if (e) {
 		e->out = out;
 		e->flags = flags;
+		e->members.size = sizeof(struct member);
 	}
 	return e;
 }
@@ -53,7 +62,7 @@ void pxar_enc_free(struct pxar_enc *e)
 {
 	if (!e)
 		return;
-	free(e->members);
+	records_free(&e->members);
 	free(e->levels);
 	free(e);
 }
@@ -324,42 +333,44 @@ static void put_hardlink(struct pxar_enc *e, const struct pxar_entry *n, uint64_
 	put(e, "", 1);
 }
 
-static void end_member(struct pxar_enc *e)
+static int end_member(struct pxar_enc *e)
 {
 	struct level *l = &e->levels[e->nr_levels - 1];
-	struct member *m;
 
-	if (l->member_open && !(e->flags & PXAR_ENC_NO_TABLES)) {
-		m = &e->members[e->nr_members - 1];
-		m->size = e->pos - m->pos;
-	}
+	if (!l->member_open)
+		return 0;
 	l->member_open = false;
+	l->last.size = e->pos - l->last.pos;
+	return e->flags & PXAR_ENC_NO_TABLES ? 0 : records_add(&e->members, &l->last);
 }
 
 /* The member at @pos has begun. */
 static void begin_member(struct pxar_enc *e, const struct pxar_entry *entry, uint64_t pos)
 {
-	if (!(e->flags & PXAR_ENC_NO_TABLES))
-		e->members[e->nr_members++] = (struct member){ pxar_hash(entry->name, entry->name_len), pos, 0 };
-	e->levels[e->nr_levels - 1].member_open = true;
+	struct level *l = &e->levels[e->nr_levels - 1];
+
+	l->last = (struct member){ e->flags & PXAR_ENC_NO_TABLES ? 0 : pxar_hash(entry->name, entry->name_len), pos, 0 };
+	l->member_open = true;
 }
 
 int pxar_enc_entry(struct pxar_enc *e, const struct pxar_entry *entry)
 {
 	const uint64_t pos = e->pos;
+	int r;
 
 	if (!good_entry(e, entry))
 		return -EINVAL;
-	if (grow(&e->members, &e->room_members, e->nr_members, sizeof(*e->members)) < 0 ||
-	    grow(&e->levels, &e->room_levels, e->nr_levels, sizeof(*e->levels)) < 0)
-		return -ENOMEM;
+	r = grow(&e->levels, &e->room_levels, e->nr_levels, sizeof(*e->levels));
+	if (r == 0 && e->nr_levels)
+		r = end_member(e);
+	if (r < 0)
+		return r;
 	if (e->nr_levels) {
-		end_member(e);
 		begin_member(e, entry, pos);
 		put_text(e, PXAR_FILENAME, entry->name, entry->name_len);
 	}
 	if (entry->kind == PXAR_KIND_DIR)
-		e->levels[e->nr_levels++] = (struct level){ e->nr_members, e->pos, false };
+		e->levels[e->nr_levels++] = (struct level){ .first = records_nr(&e->members), .entry_pos = e->pos };
 	if (entry->kind == PXAR_KIND_HARDLINK) {
 		put_hardlink(e, entry, pos);
 	} else {
@@ -379,9 +390,9 @@ int pxar_enc_error(struct pxar_enc *e, const struct pxar_error *error)
 
 int pxar_enc_dir_error(struct pxar_enc *e, const struct pxar_error *error)
 {
-	if (e->nr_levels)
-		end_member(e);
-	return put_error(e, PXAR_EXT_DIR_ERROR, error);
+	const int r = e->nr_levels ? end_member(e) : 0;
+
+	return r < 0 ? r : put_error(e, PXAR_EXT_DIR_ERROR, error);
 }
 
 static int by_hash(const void *x, const void *y)
@@ -394,68 +405,76 @@ static int by_hash(const void *x, const void *y)
 }
 
 /*
- * The table is the left-complete binary search tree in an array (children of i: 2i + 1, 2i + 2). These two walk such a
- * tree of @n nodes in order, so that sorted members find their places one after the other.
+ * The table is the left-complete binary search tree in an array (children of i: 2i + 1, 2i + 2).
+ * Return: the place, in order, of node @i of @n.
  */
-static size_t tree_first(size_t i, size_t n)
+static uint64_t tree_rank(uint64_t i, uint64_t n)
 {
-	while (2 * i + 1 < n)
-		i = 2 * i + 1;
-	return i;
+	const unsigned int depth = 63 - (unsigned int)__builtin_clzll(i + 1), height = 63 - (unsigned int)__builtin_clzll(n);
+	const uint64_t in_level = i + 1 - ((uint64_t)1 << depth), lowest = n + 1 - ((uint64_t)1 << height);
+	const uint64_t rank = ((2 * in_level + 1) << (height - depth)) - 1;	/* if the lowest level were full, */
+	const uint64_t left = (rank + 1) / 2;					/* with so many of its nodes before this one */
+
+	return left > lowest ? rank - (left - lowest) : rank;
 }
 
-static size_t tree_next(size_t i, size_t n)
+static int begin_table(struct pxar_enc *e, const struct level *l)
 {
-	if (2 * i + 2 < n)
-		return tree_first(2 * i + 2, n);
-	while (i && !(i & 1))
-		i = (i - 1) / 2;
-	return i ? (i - 1) / 2 : 0;
-}
+	const uint64_t nr = records_nr(&e->members) - l->first;
+	const int r = nr ? records_sort(&e->members, l->first, by_hash) : 0;
 
-static void put_le(uint8_t *p, uint64_t v)
-{
-	for (int i = 0; i < 8; i++)
-		p[i] = (uint8_t)(v >> 8 * i);
-}
-
-static void put_goodbye(struct pxar_enc *e, struct member *v, size_t nr, uint64_t tail_off)
-{
-	const uint64_t start = e->pos;
-	size_t at = tree_first(0, nr);
-	uint8_t *p;
-
-	if (nr)
-		qsort(v, nr, sizeof(*v), by_hash);
+	if (r < 0)
+		return r;
+	e->table = (struct table){ .begun = true, .goodbye = e->pos, .nr = nr };
 	put_head(e, PXAR_GOODBYE, 24 * (nr + 1));
-	p = buf_reserve(e->out, 24 * nr);
-	if (!p)
-		return;
-	for (size_t i = 0; i < nr; i++, at = tree_next(at, nr)) {
-		put_le(p + 24 * at, v[i].hash);
-		put_le(p + 24 * at + 8, start - v[i].pos);
-		put_le(p + 24 * at + 16, v[i].size);
-	}
-	e->out->len += 24 * nr;
-	e->pos += 24 * nr;
+	return 0;
+}
+
+static int put_row(struct pxar_enc *e, const struct level *l)
+{
+	struct member m;
+	const int r = records_get(&e->members, l->first + tree_rank(e->table.done, e->table.nr), &m);
+
+	if (r < 0)
+		return r;
+	put_u64(e, m.hash);
+	put_u64(e, e->table.goodbye - m.pos);
+	put_u64(e, m.size);
+	e->table.done++;
+	return 0;
+}
+
+static int end_table(struct pxar_enc *e, const struct level *l)
+{
 	put_u64(e, PXAR_GOODBYE_TAIL_MARKER);
-	put_u64(e, tail_off);
-	put_u64(e, PXAR_HEADER_SIZE + 24 * (nr + 1));
+	put_u64(e, e->table.goodbye - l->entry_pos);
+	put_u64(e, PXAR_HEADER_SIZE + 24 * (e->table.nr + 1));
+	e->table.begun = false;
+	return records_cut(&e->members, l->first);
 }
 
 int pxar_enc_dir_end(struct pxar_enc *e)
 {
+	const size_t before = e->out->len;
 	struct level *l;
+	int r;
 
 	if (!e->nr_levels)
 		return -EINVAL;
-	end_member(e);
 	l = &e->levels[e->nr_levels - 1];
-	put_goodbye(e, e->nr_members ? e->members + l->first : NULL, e->nr_members - l->first, e->pos - l->entry_pos);
-	e->nr_members = l->first;
-	if (!--e->nr_levels)
-		e->root_done = true;
-	else
-		end_member(e);
-	return buf_ok(e->out);
+	r = end_member(e);
+	if (r == 0 && !e->table.begun)
+		r = begin_table(e, l);
+	while (r == 0 && e->table.done < e->table.nr && e->out->len - before < TABLE_PART && buf_ok(e->out) == 0)
+		r = put_row(e, l);
+	if (r == 0)
+		r = buf_ok(e->out);
+	if (r == 0 && e->table.done < e->table.nr)
+		return 1;
+	if (r == 0)
+		r = end_table(e, l);
+	if (r == 0 && --e->nr_levels)
+		r = end_member(e);
+	e->root_done = !e->nr_levels;
+	return r < 0 ? r : buf_ok(e->out);
 }

@@ -4,8 +4,9 @@
 
 /*
  * Sequential pxar encoder (unified archives): entries in, bytes out to a struct buf that the caller drains. It keeps
- * for each open directory its goodbye entries (24 bytes a member; none with PXAR_ENC_NO_TABLES) and nothing else; payload bytes do not pass
- * through it: the caller sends exactly as many as it announced and tells the encoder how many.
+ * for each open directory what its table will say of the members (in common/records.h, so memory does not grow with
+ * it; nothing with PXAR_ENC_NO_TABLES). Payload bytes do not pass through it: the caller sends exactly as many as it
+ * announced and tells the encoder how many.
  */
 
 #include <stdint.h>
@@ -27,7 +28,7 @@ void pxar_enc_free(struct pxar_enc *e);
  * A directory stays open until pxar_enc_dir_end(). For a file the PAYLOAD header of
  * @entry->payload_size bytes is written; the caller then sends these bytes and calls pxar_enc_payload().
  * For a hard link @entry->link_pos is a value of pxar_enc_pos() taken before the target's entry.
- * Return: 0; -ENOMEM; -EINVAL for an entry the format cannot hold.
+ * Return: 0; -ENOMEM; -EINVAL for an entry the format cannot hold; as spool_add().
  */
 int pxar_enc_entry(struct pxar_enc *e, const struct pxar_entry *entry);
 
@@ -40,7 +41,11 @@ int pxar_enc_error(struct pxar_enc *e, const struct pxar_error *error);
 /** pxar_enc_dir_error() - error of the innermost directory, whose end is next (only with PXAR_ENC_EXT). */
 int pxar_enc_dir_error(struct pxar_enc *e, const struct pxar_error *error);
 
-/** pxar_enc_dir_end() - GOODBYE of the innermost directory. */
+/**
+ * pxar_enc_dir_end() - GOODBYE of the innermost directory, in parts of some 64 KiB
+ * Return: 0; 1 if there is more of it: drain the buffer and call again; -ENOMEM; -EINVAL without an open directory;
+ * as spool_add().
+ */
 int pxar_enc_dir_end(struct pxar_enc *e);
 
 /** pxar_enc_pos() - position in the stream where the next item begins. */

@@ -69,7 +69,7 @@ void access_free(struct access *a)
 	if (!a)
 		return;
 	items_free(&a->items);
-	refs_free(&a->refs);
+	records_free(&a->refs);
 	free(a);
 }
 
@@ -186,6 +186,7 @@ int access_open(struct source *meta, struct source *payload, struct access **ret
 
 	if (!a || !m || items_init(&a->items, meta) < 0)
 		return err_set(err, -ENOMEM, "open archive");
+	a->refs.size = sizeof(struct ref);
 	a->payload = payload;
 	a->size = meta->size_bytes;
 	r = read_start(a, err);
@@ -212,6 +213,13 @@ static bool has_no_table(const struct access *a, const struct access_member *m, 
 	return r != -ENOTDIR && !m->partial && (m->cut || is_lost(a, r));
 }
 
+static int by_pos(const void *x, const void *y)
+{
+	const struct ref *a = x, *b = y;
+
+	return a->pos < b->pos ? -1 : a->pos > b->pos;
+}
+
 static int no_refs(int r, struct err *err)
 {
 	if (r == -ENOMEM)
@@ -224,9 +232,9 @@ static int add_ref(struct access *a, struct access_dir *d, struct ref ref, struc
 {
 	int r;
 
-	if (refs_nr(&a->refs) >= ACCESS_OPEN_MAX)
+	if (records_nr(&a->refs) >= ACCESS_OPEN_MAX)
 		return err_text(err, -E2BIG, "too many members in the directories above");
-	r = refs_add(&a->refs, ref);
+	r = records_add(&a->refs, &ref);
 	d->nr += r == 0;
 	return r < 0 ? no_refs(r, err) : 0;
 }
@@ -263,13 +271,13 @@ static int open_by_table(struct access *a, const struct access_member *m, struct
 	d->nr_rows = t.nr;
 	if (r < 0)
 		return r;
-	r = refs_sort(&a->refs, d->base);
+	r = records_sort(&a->refs, d->base, by_pos);
 	return r < 0 ? no_refs(r, err) : 0;
 }
 
 int access_dir_open(struct access *a, const struct access_member *m, struct access_dir *ret, struct err *err)
 {
-	CLEANUP(access_dir_close) struct access_dir d = { .of = a, .base = refs_nr(&a->refs) };
+	CLEANUP(access_dir_close) struct access_dir d = { .of = a, .base = records_nr(&a->refs) };
 	struct err why = ERR_INIT;
 	int r = open_by_table(a, m, &d, &why);
 
@@ -277,7 +285,7 @@ int access_dir_open(struct access *a, const struct access_member *m, struct acce
 		const int lost = r;
 		const uint64_t base = d.base;
 
-		(void)refs_cut(&a->refs, base);
+		(void)records_cut(&a->refs, base);
 		r = scan_members(&a->items, m->body, m->end, &a->scanned, &a->refs, &d);
 		d.of = a;
 		d.base = base;
@@ -295,7 +303,7 @@ int access_dir_open(struct access *a, const struct access_member *m, struct acce
 
 int access_dir_alone(struct access *a, const struct access_member *m, struct access_dir *ret, struct err *err)
 {
-	struct access_dir d = { .of = a, .base = refs_nr(&a->refs), .goodbye = m->end };
+	struct access_dir d = { .of = a, .base = records_nr(&a->refs), .goodbye = m->end };
 	int r = add_ref(a, &d, (struct ref){ m->entry.pos, m->end - m->entry.pos }, err);
 
 	if (r == 0)
@@ -306,7 +314,7 @@ int access_dir_alone(struct access *a, const struct access_member *m, struct acc
 void access_dir_close(struct access_dir *d)
 {
 	if (d->of)
-		(void)refs_cut(&d->of->refs, d->base);
+		(void)records_cut(&d->of->refs, d->base);
 	*d = (struct access_dir){ 0 };
 }
 
@@ -360,10 +368,10 @@ static int dir_ref(struct access *a, const struct access_dir *d, size_t i, struc
 		   struct err *err)
 {
 	struct ref next;
-	int r = refs_get(&a->refs, d->base + i, ret);
+	int r = records_get(&a->refs, d->base + i, ret);
 
 	if (r == 0 && i + 1 < d->nr) {
-		r = refs_get(&a->refs, d->base + i + 1, &next);
+		r = records_get(&a->refs, d->base + i + 1, &next);
 		*limit = next.pos;
 	}
 	return r < 0 ? no_refs(r, err) : 0;
@@ -464,7 +472,7 @@ static int scan_find(struct access *a, const char *name, size_t len, struct acce
 	int r = access_dir_open(a, m, &d, err);
 
 	for (size_t i = 0; i < d.nr && r == 0; i++) {
-		r = refs_get(&a->refs, d.base + i, &ref);
+		r = records_get(&a->refs, d.base + i, &ref);
 		if (r < 0)
 			return no_refs(r, err);
 		if (member_name(a, ref.pos, range_end(&ref, d.goodbye), m, &next, NULL) == 0 && name_is(m, name, len))

@@ -4,9 +4,10 @@
 
 /* What the files of access share among themselves: one archive, and how one member of it is read. */
 
+#include "common/records.h"
 #include "host/archive/access.h"
 #include "host/archive/items.h"
-#include "host/archive/refs.h"
+#include "host/archive/ref.h"
 
 struct access {
 	struct items items;
@@ -15,7 +16,7 @@ struct access {
 	uint64_t root_entry;
 	uint64_t size;
 	uint64_t scanned;	/* items, for want of a table */
-	struct refs refs;	/* members of the open directories */
+	struct records refs;	/* members of the open directories */
 };
 
 /**

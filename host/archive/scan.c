@@ -5,10 +5,11 @@
 
 #include "common/pxar/dec_items.h"
 #include "common/pxar/format.h"
+#include "host/archive/ref.h"
 
 struct scan {
 	struct items *s;
-	struct refs *refs;
+	struct records *refs;
 	struct access_dir dir;
 	struct ref last;	/* the member that was met last */
 	int failed;		/* not for what is read: that only ends the scan */
@@ -21,7 +22,7 @@ static int end_member(struct scan *sc, uint64_t pos)
 {
 	sc->last.size = pos - sc->last.pos;
 	if (sc->dir.nr)
-		sc->failed = refs_add(sc->refs, sc->last);
+		sc->failed = records_add(sc->refs, &sc->last);
 	return sc->failed;
 }
 
@@ -63,7 +64,7 @@ static int take_item(struct scan *sc, const struct item *it)
 	return sc->dir.nr ? 0 : -EBADMSG;
 }
 
-int scan_members(struct items *s, uint64_t first, uint64_t limit, uint64_t *items, struct refs *refs,
+int scan_members(struct items *s, uint64_t first, uint64_t limit, uint64_t *items, struct records *refs,
 		 struct access_dir *ret)
 {
 	struct scan sc = { .s = s, .refs = refs };

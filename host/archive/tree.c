@@ -135,19 +135,23 @@ static int push_dir(struct tree *t, struct err *err)
 	return buf_ok(&t->path) < 0 ? no_memory(err) : 0;
 }
 
+/* Nothing comes any more in the directory; one of many members takes several calls. */
 static int pop_dir(struct tree *t)
 {
-	struct tree_level *l = &t->level[--t->nr_levels];
-	int r = 0;
+	struct tree_level *l = &t->level[t->nr_levels - 1];
+	int r = l->error.code ? pxar_enc_dir_error(t->enc, &l->error) : 0;
 
-	if (t->nr_levels >= top_level(t))
-		filter_leave(&t->pos);
-	if (l->error.code)
-		r = pxar_enc_dir_error(t->enc, &l->error);
+	l->error.code = 0;
+	if (r == 0)
+		r = pxar_enc_dir_end(t->enc);
+	if (r)
+		return r < 0 ? r : 0;
 	access_dir_close(&l->dir);
 	t->path.len = l->path_len;
-	t->over = !t->nr_levels;
-	return r < 0 ? r : pxar_enc_dir_end(t->enc);
+	t->over = !--t->nr_levels;
+	if (t->nr_levels >= top_level(t))
+		filter_leave(&t->pos);
+	return 0;
 }
 
 static int no_table(int r, struct err *err)
@@ -507,7 +511,6 @@ int tree_open(struct access *a, const char *path, size_t len, bool ext, tree_not
 	t->note = note;
 	t->note_arg = arg;
 	t->path.limit = 2 * PXAR_PATH_MAX;
-	t->out.limit = (size_t)256 << 20;	/* the goodbye table of a directory at the limit */
 	t->m = access_member_new();
 	t->target = access_member_new();
 	t->enc = pxar_enc_new(&t->out, ext ? PXAR_ENC_EXT | PXAR_ENC_NO_TABLES : 0);

@@ -167,6 +167,29 @@ int cli_table(const struct cli_column *col, size_t nr_cols, const char *const *c
 /** cli_table_ruled() - the same with a line between rows. */
 int cli_table_ruled(const struct cli_column *col, size_t nr_cols, const char *const *cells, size_t nr_rows);
 
+#define TABLE_COLS_MAX 16
+
+/* A table whose rows come one after another: all of them twice, first to be measured. Give col, nr_cols and ruled. */
+struct cli_table {
+	const struct cli_column *col;
+	size_t nr_cols;		/* TABLE_COLS_MAX at most */
+	bool ruled;
+	bool begun, border;
+	size_t width[TABLE_COLS_MAX];
+	struct buf out;
+};
+
+/** cli_table_measure() - what a row takes. */
+void cli_table_measure(struct cli_table *t, const char *const *cells);
+
+/** cli_table_row() - after all were measured. Return: 0; as cli_out_buf(). */
+int cli_table_row(struct cli_table *t, const char *const *cells);
+
+/** cli_table_end() - after the last row. Return: 0; as cli_out_buf(). */
+int cli_table_end(struct cli_table *t);
+
+void cli_table_free(struct cli_table *t);
+
 /** cli_time() - append local time as "2026-11-17 02:00:00"; "@SECONDS" where the calendar ends. */
 void cli_time(struct buf *out, int64_t t);
 

@@ -189,8 +189,7 @@ static int list_path(const struct args *a, struct target *t, struct listing *l, 
 		r = p.archive ? list_in_archive(t, l, &p, err) : list_in_vm(t, l, &p, err);
 	if (r == 0)
 		r = listing_end(l);
-	if (r == -E2BIG && !err->code)
-		r = err_text(err, -E2BIG, "too many entries for a sorted table: use --output-format jsonl");
+	r = entry_table_why(&l->table, r, err);
 	l->base = NULL;
 	target_path_free(&p);
 	return r;

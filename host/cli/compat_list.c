@@ -295,11 +295,12 @@ static int list(struct target *t, const struct compat_path *path, struct listing
 	cli_alarm_exit(0, -1, NULL, 0);
 	if (r == -ETIMEDOUT)
 		l->code = TIMEOUT_CODE;
-	if (r == -E2BIG && !err.code)
-		(void)err_text(&err, r, "too many entries");
-	else if (r < 0 && !err.code)
+	if (r == 0 && (r = print_listing(l)) < 0 && !l->table.error)
+		return COMPAT_FAILED;
+	r = entry_table_why(&l->table, r, &err);
+	if (r < 0 && !err.code)
 		(void)err_set(&err, r, "list");
-	return r < 0 ? print_error(l, &err) : print_listing(l) < 0 ? COMPAT_FAILED : EXIT_OK;
+	return r < 0 ? print_error(l, &err) : EXIT_OK;
 }
 
 static void listing_free(struct listing *l)

@@ -2,72 +2,85 @@
 #include "host/cli/entry_table.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "common/cleanup.h"
-#include "common/grow.h"
+#define TABLE_BYTES_MAX ((uint64_t)1 << 30)	/* of all rows: a guest may go on for ever */
 
-#define TABLE_BYTES_MAX ((size_t)1 << 30)
+/* The four texts of a row that lie one behind the other. */
+static void cells_of(const char *row, const char *ret[static ENTRY_TABLE_COLS])
+{
+	for (size_t c = 0; c < ENTRY_TABLE_COLS; c++, row += strlen(row) + 1)
+		ret[c] = row;
+}
 
-struct entry_table_row {
-	size_t at;	/* in the text: name, time and size */
-	char type[2];
-};
+static int by_type_and_name(const void *a, const void *b)
+{
+	const char *x = a, *y = b;
+	const int types = strcmp(x, y);
+
+	return types ? types : strcmp(x + strlen(x) + 1, y + strlen(y) + 1);
+}
 
 struct buf *entry_table_begin(struct entry_table *t, char type)
 {
-	t->text.limit = TABLE_BYTES_MAX;
-	if (grow(&t->row, &t->room, t->nr, sizeof(*t->row)) < 0) {
-		t->text.error = -ENOMEM;
-		return &t->text;
-	}
-	t->row[t->nr] = (struct entry_table_row){ t->text.len, { type } };
-	return &t->text;
+	buf_reset(&t->row);
+	buf_u8(&t->row, (uint8_t)type);
+	buf_u8(&t->row, 0);
+	return &t->row;
 }
 
 int entry_table_end(struct entry_table *t)
 {
-	if (buf_ok(&t->text) < 0)
-		return buf_ok(&t->text);
-	if (t->text.len > TABLE_BYTES_MAX - ++t->nr * sizeof(*t->row))
-		return -E2BIG;
-	return 0;
-}
+	const char *cells[ENTRY_TABLE_COLS];
 
-static const char *name_of(const struct entry_table *t, const struct entry_table_row *row)
-{
-	return (const char *)t->text.data + row->at;
-}
-
-static int by_type_and_name(const void *a, const void *b, void *arg)
-{
-	const struct entry_table_row *x = a, *y = b;
-	const int types = strcmp(x->type, y->type);
-
-	return types ? types : strcmp(name_of(arg, x), name_of(arg, y));
+	t->nr++;
+	t->bytes += t->row.len;
+	t->error = buf_ok(&t->row) < 0 ? buf_ok(&t->row) : t->bytes > TABLE_BYTES_MAX ? -E2BIG : 0;
+	if (t->error)
+		return t->error;
+	cells_of((const char *)t->row.data, cells);
+	t->table.nr_cols = ENTRY_TABLE_COLS;
+	cli_table_measure(&t->table, cells);
+	t->rows.compare = by_type_and_name;
+	t->error = sorter_add(&t->rows, t->row.data, t->row.len);
+	return t->error;
 }
 
 int entry_table_print(struct entry_table *t, const struct cli_column col[static ENTRY_TABLE_COLS], bool ruled)
 {
-	CLEANUP_FREE const char **cells = calloc(t->nr + 1, ENTRY_TABLE_COLS * sizeof(*cells));
-	const char **c = cells;
+	const char *cells[ENTRY_TABLE_COLS];
+	const void *row;
+	size_t len;
+	int r = 0;
 
-	if (!cells)
-		return -ENOMEM;
-	if (t->nr)
-		qsort_r(t->row, t->nr, sizeof(*t->row), by_type_and_name, t);
-	for (size_t i = 0; i < t->nr; i++, c += ENTRY_TABLE_COLS) {
-		c[0] = t->row[i].type;
-		c[1] = name_of(t, &t->row[i]);
-		c[2] = c[1] + strlen(c[1]) + 1;
-		c[3] = c[2] + strlen(c[2]) + 1;
+	t->error = sorter_sort(&t->rows);
+	t->table.col = col;
+	t->table.nr_cols = ENTRY_TABLE_COLS;
+	t->table.ruled = ruled;
+	while (t->error == 0 && r == 0 && (t->error = sorter_next(&t->rows, &row, &len)) == 1) {
+		t->error = 0;
+		cells_of(row, cells);
+		r = cli_table_row(&t->table, cells);
 	}
-	return (ruled ? cli_table_ruled : cli_table)(col, ENTRY_TABLE_COLS, cells, t->nr);
+	if (t->error)
+		return t->error;
+	return r < 0 ? r : cli_table_end(&t->table);
+}
+
+int entry_table_why(const struct entry_table *t, int r, struct err *err)
+{
+	if (r >= 0 || !t->error || err->code)
+		return r;
+	if (r == -E2BIG)
+		return err_text(err, r, "too many entries for a sorted table: --output-format json takes any number");
+	if (r == -ENOMEM)
+		return err_set(err, r, "listing");
+	return err_text(err, -ENOSPC, "listing (temporary file): %s", strerror(-r));
 }
 
 void entry_table_free(struct entry_table *t)
 {
-	free(t->row);
-	buf_free(&t->text);
+	sorter_free(&t->rows);
+	cli_table_free(&t->table);
+	buf_free(&t->row);
 }

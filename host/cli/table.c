@@ -3,6 +3,7 @@
 #include <string.h>
 #include <wchar.h>
 
+#include "common/cleanup.h"
 #include "common/utf8.h"
 #include "host/cli/cli.h"
 
@@ -76,41 +77,77 @@ static bool env_set(const char *name)
 	return v && *v;
 }
 
-#define TABLE_COLS_MAX 16
 #define OUT_BYTES ((size_t)64 << 10)	/* written at once */
+
+void cli_table_measure(struct cli_table *t, const char *const *cells)
+{
+	for (size_t c = 0; c < t->nr_cols; c++) {
+		const size_t w = cells[c] ? text_width(cells[c]) : 0;
+
+		if (w > t->width[c])
+			t->width[c] = w;
+	}
+}
+
+static void table_begin(struct cli_table *t)
+{
+	static const char *const top[] = { "┌", "─", "┬", "┐" }, *const head[] = { "╞", "═", "╪", "╡" };
+	const bool header = !env_set("PROXMOX_OUTPUT_NO_HEADER");
+
+	t->begun = true;
+	t->border = !env_set("PROXMOX_OUTPUT_NO_BORDER");
+	for (size_t c = 0; c < t->nr_cols && header; c++) {
+		const size_t w = text_width(t->col[c].title);
+
+		if (w > t->width[c])
+			t->width[c] = w;
+	}
+	if (t->border)
+		put_rule(&t->out, t->width, t->nr_cols, top);
+	if (header)
+		put_row(&t->out, t->col, t->width, t->nr_cols, NULL, t->border);
+	if (header && t->border)
+		put_rule(&t->out, t->width, t->nr_cols, head);
+}
+
+int cli_table_row(struct cli_table *t, const char *const *cells)
+{
+	static const char *const between[] = { "├", "─", "┼", "┤" };
+
+	if (!t->begun)
+		table_begin(t);
+	else if (t->ruled && t->border)
+		put_rule(&t->out, t->width, t->nr_cols, between);
+	put_row(&t->out, t->col, t->width, t->nr_cols, cells, t->border);
+	return t->out.len >= OUT_BYTES ? cli_out_buf(&t->out) : buf_ok(&t->out);
+}
+
+int cli_table_end(struct cli_table *t)
+{
+	static const char *const bottom[] = { "└", "─", "┴", "┘" };
+
+	if (!t->begun)
+		table_begin(t);
+	if (t->border)
+		put_rule(&t->out, t->width, t->nr_cols, bottom);
+	return cli_out_buf(&t->out);
+}
+
+void cli_table_free(struct cli_table *t)
+{
+	buf_free(&t->out);
+}
 
 static int table(const struct cli_column *col, size_t nr_cols, const char *const *cells, size_t nr_rows, bool ruled)
 {
-	static const char *const top[] = { "┌", "─", "┬", "┐" }, *const head[] = { "╞", "═", "╪", "╡" },
-			  *const between[] = { "├", "─", "┼", "┤" }, *const bottom[] = { "└", "─", "┴", "┘" };
-	bool border = !env_set("PROXMOX_OUTPUT_NO_BORDER"), header = !env_set("PROXMOX_OUTPUT_NO_HEADER");
-	CLEANUP_BUF struct buf b = BUF_INIT;
-	size_t width[TABLE_COLS_MAX] = { 0 };
+	CLEANUP(cli_table_free) struct cli_table t = { .col = col, .nr_cols = nr_cols, .ruled = ruled };
 	int r = 0;
 
-	for (size_t c = 0; c < nr_cols; c++)
-		width[c] = header ? text_width(col[c].title) : 0;
-	for (size_t i = 0; i < nr_rows * nr_cols; i++) {
-		size_t w = cells[i] ? text_width(cells[i]) : 0;
-
-		if (w > width[i % nr_cols])
-			width[i % nr_cols] = w;
-	}
-	if (border)
-		put_rule(&b, width, nr_cols, top);
-	if (header)
-		put_row(&b, col, width, nr_cols, NULL, border);
-	if (header && border)
-		put_rule(&b, width, nr_cols, head);
-	for (size_t i = 0; i < nr_rows && r == 0; i++) {
-		if (i && ruled && border)
-			put_rule(&b, width, nr_cols, between);
-		put_row(&b, col, width, nr_cols, cells + i * nr_cols, border);
-		r = b.len >= OUT_BYTES ? cli_out_buf(&b) : buf_ok(&b);
-	}
-	if (border)
-		put_rule(&b, width, nr_cols, bottom);
-	return r < 0 ? r : cli_out_buf(&b);
+	for (size_t i = 0; i < nr_rows; i++)
+		cli_table_measure(&t, cells + i * nr_cols);
+	for (size_t i = 0; i < nr_rows && r == 0; i++)
+		r = cli_table_row(&t, cells + i * nr_cols);
+	return r < 0 ? r : cli_table_end(&t);
 }
 
 int cli_table(const struct cli_column *col, size_t nr_cols, const char *const *cells, size_t nr_rows)

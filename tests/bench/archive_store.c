@@ -111,8 +111,13 @@ static void add_file(int dirfd, const char *name, const struct stat *st)
 
 static void end_dir(void)
 {
-	must(pxar_enc_dir_end(out.enc), "directory");
-	put_items();
+	int more;
+
+	do {
+		more = pxar_enc_dir_end(out.enc);
+		must(more < 0 ? more : 0, "directory");
+		put_items();
+	} while (more);
 }
 
 static void add_dir(int at, const char *path, const char *name)

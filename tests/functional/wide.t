@@ -43,9 +43,28 @@ def check_whole(tap, pluck, what, tmp, pxar, store):
         names = [line if name == "pxar list" else base64.b64decode(json.loads(line)["filepath"]).rsplit(b"/", 1)[-1] for line in r.out.splitlines()]
         tap.ok(r.code == 0 and names == [b"n%06d" % i for i in range(NR)],
                "%s: %s has all members in their order" % (what, name), r, names[:3])
+    r = run(pluck, tmp, "list", *store, "wide.pxar")
+    names = [line.split()[3] for line in r.out.splitlines()[3:-1]]
+    tap.ok(r.code == 0 and names == [b"n%06d" % i for i in range(NR)], "%s: list as a table has all of them sorted" % what, r, names[:3], len(names))
     for name, args in (("pxar extract", ["pxar", "extract", pxar, "-"]), ("extract", ["extract", "--format", "tar", *store, "wide.pxar", "-"])):
         r = run(pluck, tmp, *args)
         tap.ok(r.code == 0 and r.out.count(b"ustar") == NR, "%s: %s has all files" % (what, name), r, r.out.count(b"ustar"))
+    check_pxar(tap, pluck, what, tmp, store)
+
+
+def check_pxar(tap, pluck, what, tmp, store):
+    """An archive that pluck makes: its table finds each member, in the middle of the names and at both ends."""
+    out = os.path.join(os.path.dirname(store[1]), "made.pxar")
+    r = run(pluck, tmp, "extract", "--format", "pxar", *store, "wide.pxar", "-")
+    tap.ok(r.code == 0, "%s: extract as pxar" % what, r)
+    with open(out, "wb") as f:
+        f.write(r.out)
+    r = run(pluck, tmp, "pxar", "list", out)
+    names = r.out.splitlines()
+    tap.ok(r.code == 0 and names == [b"n%06d" % i for i in range(NR)], "%s: that one has all members in their order" % what, r, names[:3])
+    for i in (0, 1, NR // 3, NR // 2, NR - 1):
+        r = run(pluck, tmp, "pxar", "extract", out, "-", "n%06d" % i)
+        tap.ok(r.code == 0 and r.out.count(b"ustar") == 1, "%s: n%06d is found in it" % (what, i), r)
 
 
 def check_no_room(tap, pluck, scratch, pxar, store):
@@ -55,6 +74,8 @@ def check_no_room(tap, pluck, scratch, pxar, store):
         return
     try:
         for name, args in (("pxar list", ["pxar", "list", pxar]), ("list", ["list", "--output-format", "jsonl", *store, "wide.pxar"]),
+                           ("list as a table", ["list", *store, "wide.pxar"]),
+                           ("extract as pxar", ["extract", "--format", "pxar", *store, "wide.pxar", "-"]),
                            ("pxar extract to standard output", ["pxar", "extract", pxar, "-"]),
                            ("extract to standard output", ["extract", *store, "wide.pxar", "-"])):
             r = run(pluck, tmp, *args)

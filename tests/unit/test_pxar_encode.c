@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,79 @@ static void test_tree(void **state)
 	}
 }
 
+/* Walks the tree in order. */
+static size_t tree_first(size_t i, size_t n)
+{
+	while (2 * i + 1 < n)
+		i = 2 * i + 1;
+	return i;
+}
+
+static size_t tree_next(size_t i, size_t n)
+{
+	if (2 * i + 2 < n)
+		return tree_first(2 * i + 2, n);
+	while (i && !(i & 1))
+		i = (i - 1) / 2;
+	return i ? (i - 1) / 2 : 0;
+}
+
+/* A table of many members comes in parts; each row leads to a member of its own. */
+static void many(size_t n, size_t parts)
+{
+	struct buf out = { .limit = 64 << 20 };
+	struct pxar_enc *e = pxar_enc_new(&out, 0);
+	const struct pxar_entry dir = { .name = "d", .name_len = 1, .kind = PXAR_KIND_DIR, .mode = S_IFDIR };
+	size_t before, seen = 0, at = 0;
+	uint64_t last = 0, sum = 0;
+	int r;
+
+	assert_int_equal(pxar_enc_entry(e, &root), 0);
+	assert_int_equal(pxar_enc_entry(e, &dir), 0);
+	for (size_t k = 0; k < n; k++) {
+		char name[16];
+		struct pxar_entry p = { .name = name, .name_len = (size_t)snprintf(name, sizeof(name), "%zu", k), .kind = PXAR_KIND_FIFO, .mode = S_IFIFO };
+
+		assert_int_equal(pxar_enc_entry(e, &p), 0);
+	}
+	before = out.len;
+	while ((r = pxar_enc_dir_end(e)) == 1)
+		seen++;
+	assert_int_equal(r, 0);
+	assert_int_equal(seen, parts);
+	assert_int_equal(out.len, before + 16 + 24 * (n + 1));
+	if (n)
+		at = tree_first(0, n);
+	for (size_t k = 0; k < n; k++, at = tree_next(at, n)) {
+		uint64_t row[3], filename;
+
+		memcpy(row, out.data + before + 16 + 24 * at, sizeof(row));
+		assert_true(row[0] >= last);
+		memcpy(&filename, out.data + before - row[1], 8);
+		assert_true(filename == PXAR_FILENAME);
+		memcpy(&filename, out.data + before - row[1] + row[2], 8);
+		assert_true(filename == PXAR_FILENAME || row[1] == row[2]);
+		last = row[0];
+		sum += row[2];
+	}
+	assert_int_equal(before, out.len - 24 * (n + 1) - 16);
+	assert_int_equal(sum, before - 56 - 18 - 56);	/* all but the two directories' own */
+	assert_int_equal(pxar_enc_dir_end(e), 0);
+	pxar_enc_free(e);
+	buf_free(&out);
+}
+
+static void test_parts(void **state)
+{
+	(void)state;
+	many(0, 0);
+	many(2729, 0);
+	many(2730, 0);
+	many(2731, 1);
+	many(6000, 2);
+	many(200000, 73);
+}
+
 static void test_refused(void **state)
 {
 	static const struct pxar_segment touching[] = { { 0, 4 }, { 4, 4 } }, beyond[] = { { 8, 8 } };
@@ -145,6 +219,7 @@ int main(void)
 		cmocka_unit_test(test_hash),
 		cmocka_unit_test(test_example),
 		cmocka_unit_test(test_tree),
+		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_refused),
 	};
 
