@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "agent/lzfse.h"
 #include "agent/lzvn.h"
 #include "common/cleanup.h"
 #include "common/cur.h"
@@ -19,7 +20,7 @@
 
 /* Even types are in the resource fork. */
 enum {
-	PLAIN = 1, ZLIB = 3, ZLIB_FORK = 4, LZVN = 7, LZVN_FORK = 8, RAW = 9, RAW_FORK = 10,
+	PLAIN = 1, ZLIB = 3, ZLIB_FORK = 4, LZVN = 7, LZVN_FORK = 8, RAW = 9, RAW_FORK = 10, LZFSE = 11, LZFSE_FORK = 12,
 };
 
 struct decmpfs {
@@ -74,7 +75,10 @@ int decmpfs_decode(uint32_t type, const uint8_t *p, size_t len, uint8_t *ret, si
 		return (p[0] & 15) == 15 ? copy(p + 1, len - 1, ret, want) : inflate_block(p, len, ret, want);
 	case LZVN:
 	case LZVN_FORK:
-		return p[0] == 6 ? copy(p + 1, len - 1, ret, want) : lzvn_decode(p, len, ret, want);
+		return p[0] == 6 ? copy(p + 1, len - 1, ret, want) : lzvn_decode(p, len, ret, 0, want);
+	case LZFSE:
+	case LZFSE_FORK:
+		return p[0] != 'b' ? copy(p + 1, len - 1, ret, want) : lzfse_decode(p, len, ret, want);
 	case PLAIN:
 		return copy(p, len, ret, want);
 	case RAW:
@@ -121,7 +125,7 @@ static int open_fork(struct decmpfs *d, uint32_t id)
 
 static bool is_known(uint32_t type)
 {
-	return type == PLAIN || type == ZLIB || type == ZLIB_FORK || (type >= LZVN && type <= RAW_FORK);
+	return type == PLAIN || type == ZLIB || type == ZLIB_FORK || (type >= LZVN && type <= LZFSE_FORK);
 }
 
 int decmpfs_open(int fd, int dev_fd, uint32_t id, struct decmpfs **ret)

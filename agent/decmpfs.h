@@ -5,7 +5,7 @@
 /*
  * Files that macOS compressed on HFS+ (decmpfs). Their data fork is empty, and so they look to the kernel's driver; size and form stand in
  * the attribute com.apple.decmpfs, the contents behind that or, in blocks of 64 KiB, in the resource fork.
- * Known are zlib, LZVN, and not compressed at all; not LZFSE.
+ * Known are zlib, LZVN, LZFSE, and not compressed at all; not LZBITMAP.
  */
 
 #include <stddef.h>
@@ -30,7 +30,7 @@ int decmpfs_parse(const uint8_t *p, size_t len, struct decmpfs_head *ret);
 /**
  * decmpfs_decode() - one block
  * @type: of the file; @want: bytes it must give, at most DECMPFS_BLOCK
- * Return: 0; -EUCLEAN; -EOPNOTSUPP for a type that is not known.
+ * Return: 0; -EUCLEAN; -EOPNOTSUPP for a type that is not known; -ENOMEM.
  */
 int decmpfs_decode(uint32_t type, const uint8_t *p, size_t len, uint8_t *ret, size_t want);
 

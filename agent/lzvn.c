@@ -73,10 +73,10 @@ static int read_op(struct cur *c, struct op *op)
 	return 0;
 }
 
-int lzvn_decode(const uint8_t *p, size_t len, uint8_t *ret, size_t want)
+int lzvn_decode(const uint8_t *p, size_t len, uint8_t *ret, size_t have, size_t want)
 {
 	struct cur c = cur_of(p, len);
-	size_t at = 0, distance = 0;
+	size_t at = have, distance = 0;
 
 	for (;;) {
 		struct op op;

@@ -9,9 +9,9 @@
 
 /**
  * lzvn_decode() - one whole stream
- * @ret: room for @want bytes, which it must give exactly
+ * @ret: room for @want bytes, which it must fill exactly; the first @have are there, and matches may refer to them
  * Return: 0; -EUCLEAN.
  */
-int lzvn_decode(const uint8_t *p, size_t len, uint8_t *ret, size_t want);
+int lzvn_decode(const uint8_t *p, size_t len, uint8_t *ret, size_t have, size_t want);
 
 #endif

@@ -156,7 +156,7 @@ int native_decoder(const struct native *n, int fd, const struct statx *st, struc
 		r = decmpfs_open(fd, dev, (uint32_t)own.stx_ino, ret);
 	if (dev < 0)
 		r = dev;
-	*ret_what = r == -EOPNOTSUPP ? "compressed by macOS in a way that is not decoded, such as LZFSE" :
+	*ret_what = r == -EOPNOTSUPP ? "compressed by macOS in a way that is not decoded, such as LZBITMAP" :
 		    r < 0	     ? "decompress what macOS compressed (decmpfs)" : *ret_what;
 	return r;
 }

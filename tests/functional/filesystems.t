@@ -341,9 +341,19 @@ def check_decmpfs(tap, scratch):
         "block": (hfsplus.TYPE_LZVN_FORK, text[:CHUNK]), "empty": (hfsplus.TYPE_ZLIB, b""),
     }
     files = {name: hfsplus.compressed(*c) for name, c in contents.items()}
+    lines = b"".join(b"line %d of a text that repeats itself\n" % (i // 3) for i in range(CHUNK // 30))[:CHUNK]
+    noise = images.noise(CHUNK, 6)
+    blocks = [hfsplus.vector("lzfse-lines"), b"\xff" + noise, hfsplus.vector("lzfse-plain-tables"), hfsplus.vector("lzfse-lzvn")]
+    contents["lzfse-fork"] = (hfsplus.TYPE_LZFSE_FORK, lines + noise + lines + lines[:3000])
+    files["lzfse-fork"] = hfsplus.of_chunks(hfsplus.TYPE_LZFSE_FORK, 3 * CHUNK + 3000, blocks)
+    contents["lzfse-small"] = (hfsplus.TYPE_LZFSE, lines[:3000])
+    files["lzfse-small"] = hfsplus.Content(attributes=hfsplus.decmpfs(hfsplus.TYPE_LZFSE, 3000, blocks[3]), flags=hfsplus.UF_COMPRESSED)
+    contents["lzvn-macos"] = (hfsplus.TYPE_LZVN_FORK, lines + noise)
+    files["lzvn-macos"] = hfsplus.of_chunks(hfsplus.TYPE_LZVN_FORK, 2 * CHUNK, [hfsplus.vector("lzvn-lines"), b"\x06" + noise])
     files["plain"] = hfsplus.Content(b"an ordinary file\n" * 1000)
     contents["plain"] = (0, files["plain"].data)
-    bad = {"lzfse": hfsplus.Content(attributes=hfsplus.decmpfs(11, 1000, b"bvx2"), flags=hfsplus.UF_COMPRESSED),
+    bad = {"lzbitmap": hfsplus.Content(attributes=hfsplus.decmpfs(13, 1000, b"ZBM\x09"), flags=hfsplus.UF_COMPRESSED),
+           "lzfse-cut": hfsplus.of_chunks(hfsplus.TYPE_LZFSE_FORK, CHUNK, [blocks[0][:-100]]),
            "cut": hfsplus.Content(resource=files["zlib-fork"].resource[:300], attributes=hfsplus.decmpfs(4, len(mixed)), flags=0x20),
            "lie": hfsplus.Content(attributes=hfsplus.decmpfs(3, 2**40, b"x"), flags=0x20)}
     image = scratch.join("hfsplus.img")
@@ -360,10 +370,10 @@ def check_decmpfs(tap, scratch):
         report = scratch.join("decmpfs.json")
         r = pluck.run("extract", "--report", report, *source, "mac/raw", target)
         tap.ok(r.code == 1 and all(n.encode() in r.err for n in bad), "decmpfs: what cannot be decoded is named", r)
-        why = "not readable (compressed by macOS in a way that is not decoded, such as LZFSE)"
+        why = "not readable (compressed by macOS in a way that is not decoded, such as LZBITMAP)"
         with open(report, encoding="utf-8") as f:
-            found = [(p["text"], p["error"], p["what"]) for p in json.load(f)["problems"] if "lzfse" in p["text"]]
-        tap.ok(("lzfse': " + why).encode() in r.err and found == [("raw/lzfse", "EOPNOTSUPP", why)], "decmpfs: with the reason, also in the report", r, found)
+            found = [(p["text"], p["error"], p["what"]) for p in json.load(f)["problems"] if "lzbitmap" in p["text"]]
+        tap.ok(("lzbitmap': " + why).encode() in r.err and found == [("raw/lzbitmap", "EOPNOTSUPP", why)], "decmpfs: with the reason, also in the report", r, found)
         seen = {os.path.basename(p).decode(): e for p, e in M.from_tree(target).items() if e.type == "f"}
         tap.equal({n: seen[n].sha if n in seen else None for n in contents}, {n: hashlib.sha256(c).hexdigest() for n, (_, c) in contents.items()},
                   "decmpfs: a directory has the contents")

@@ -6,7 +6,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* Type, two bytes of what it must give, the block. */
+/* Type, two bytes of what it must give (0: a whole block), the block. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct decmpfs_head h;
@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (len < 3)
 		return 0;
 	want = data[1] | (size_t)data[2] << 8;
-	out = malloc(want ? want : 1);
+	want = want ? want : DECMPFS_BLOCK;
+	out = malloc(want);
 	if (out)
 		(void)decmpfs_decode(data[0] & 15, data + 3, len - 3, out, want);
 	free(out);

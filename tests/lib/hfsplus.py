@@ -3,12 +3,13 @@
 HFS+ volumes with files as macOS compresses them (decmpfs): Debian has no tool that makes either. One leaf in each tree.
 """
 
+import os
 import struct
 import zlib
 
 BLOCK = 4096
 NODE = 8192
-TYPE_ZLIB, TYPE_ZLIB_FORK, TYPE_LZVN, TYPE_LZVN_FORK, TYPE_RAW = 3, 4, 7, 8, 9
+TYPE_ZLIB, TYPE_ZLIB_FORK, TYPE_LZVN, TYPE_LZVN_FORK, TYPE_RAW, TYPE_LZFSE, TYPE_LZFSE_FORK = 3, 4, 7, 8, 9, 11, 12
 CHUNK = 65536
 UF_COMPRESSED = 0x20
 
@@ -70,6 +71,25 @@ def decmpfs(kind, size, data=b""):
     return {"com.apple.decmpfs": b"fpmc" + struct.pack("<IQ", kind, size) + data}
 
 
+def vector(name):
+    """A block that macOS's own encoder made: of the fuzz target's corpus, without the three bytes in front."""
+    with open(os.path.join(os.path.dirname(__file__), "..", "fuzz", "corpus", "agent_decmpfs", name), "rb") as f:
+        return f.read()[3:]
+
+
+def offsets(chunks):
+    """A resource fork as LZVN and LZFSE have it: where each chunk begins, and where the last ends."""
+    at, table = 4 * (len(chunks) + 1), b""
+    for c in chunks:
+        table += struct.pack("<I", at)
+        at += len(c)
+    return table + struct.pack("<I", at) + b"".join(chunks)
+
+
+def of_chunks(kind, size, chunks):
+    return Content(resource=offsets(chunks), attributes=decmpfs(kind, size), flags=UF_COMPRESSED)
+
+
 def compressed(kind, data):
     """A file of these contents as kind says; chunks that do not shrink are stored as they are."""
     if kind == TYPE_RAW:
@@ -92,11 +112,7 @@ def compressed(kind, data):
         head = struct.pack(">IIII", 256, 260 + len(body), 4 + len(body), 50).ljust(256, b"\0")
         resource = head + struct.pack(">I", len(body)) + body + bytes(50)
     else:
-        at, table = 4 * (len(chunks) + 1), b""
-        for c in chunks:
-            table += struct.pack("<I", at)
-            at += len(c)
-        resource = table + struct.pack("<I", at) + b"".join(chunks)
+        resource = offsets(chunks)
     return Content(resource=resource, attributes=decmpfs(kind, len(data)), flags=UF_COMPRESSED)
 
 
