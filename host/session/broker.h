@@ -28,6 +28,7 @@
 
 #define BROKER_CALLERS_MAX 128
 #define BROKER_REQUEST_MS 5000		/* a caller that says nothing */
+#define BROKER_ACCEPT_MS 100		/* until the next look whether there are descriptors again */
 #define BROKER_NEWS_MS 30000		/* to a caller that waits, which has a time-out of its own */
 #define BROKER_BOOT_MS 60000		/* TCG on a busy host */
 #define BROKER_KVM_MS 8000		/* then TCG */
@@ -95,6 +96,7 @@ struct broker {
 	struct err reason;	/* why it failed */
 	int64_t start_ms, idle_since_ms, idle_ms, linger_until_ms;
 	struct watch w_listen, w_signal;
+	int64_t listen_at_ms;	/* when callers are accepted again; 0: now */
 	struct conlog *conlog;	/* NULL: none could be had */
 	uint32_t work[WIRE_CONN_MAX];	/* ports of what the agent works on; one may be there several times */
 	uint32_t nr_work;
@@ -105,7 +107,7 @@ struct broker {
 	struct caller *callers;
 	size_t nr_callers;
 	uint32_t active[WIRE_CONN_MAX];	/* ids of clients at the device, 0: free */
-	uint32_t nr_active, last_id;
+	uint32_t nr_active, max_active, last_id;
 };
 
 /** broker_start() - the keeper's part, for one VM. Borrowed while it lasts. */

@@ -12,6 +12,7 @@
 #include "common/cleanup.h"
 #include "common/jsonw.h"
 #include "host/session/control.h"
+#include "host/session/room.h"
 #include "host/session/spec.h"
 #include "host/source/store/key.h"
 
@@ -144,7 +145,7 @@ static void begin_wait(struct caller *c)
 	}
 	c->waiting = true;
 	(void)events_change(&b->events, &c->watch, EPOLLRDHUP);
-	if (b->state == BROKER_READY && b->nr_active < WIRE_CONN_MAX)
+	if (b->state == BROKER_READY && b->nr_active < b->max_active)
 		callers_serve(b);
 	else
 		tell_waiting(c);
@@ -258,13 +259,25 @@ void callers_add(struct broker *b, int fd)
 		drop(c);
 }
 
+/* Those that come wait where the kernel keeps them. Nobody tells us when there are descriptors again, ours or the host's. */
+static void pause_listening(struct broker *b)
+{
+	b->listen_at_ms = broker_now_ms() + BROKER_ACCEPT_MS;
+	(void)events_change(&b->events, &b->w_listen, 0);
+}
+
 void callers_accept(struct watch *w, uint32_t events)
 {
-	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC);
+	int fd = -1;
 
 	(void)events;
+	errno = EMFILE;
+	if (room_for_caller(w->fd))
+		fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
 		callers_add(w->arg, fd);
+	else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+		pause_listening(w->arg);
 }
 
 void callers_phase(struct broker *b)
@@ -314,7 +327,7 @@ void callers_serve(struct broker *b)
 {
 	struct caller *c = b->callers;
 
-	while (b->state == BROKER_READY && b->nr_active < WIRE_CONN_MAX && c) {
+	while (b->state == BROKER_READY && b->nr_active < b->max_active && c) {
 		struct caller *next = c->next;
 
 		if (c->waiting)
@@ -340,6 +353,13 @@ int64_t callers_expire(struct broker *b)
 {
 	int64_t now = broker_now_ms(), next_ms = INT64_MAX;
 	struct caller *c = b->callers;
+
+	if (b->listen_at_ms && b->listen_at_ms <= now) {
+		b->listen_at_ms = 0;
+		(void)events_change(&b->events, &b->w_listen, EPOLLIN);
+	}
+	if (b->listen_at_ms)
+		next_ms = b->listen_at_ms;
 
 	while (c) {
 		struct caller *next = c->next;

@@ -22,6 +22,7 @@
 #include "common/io.h"
 #include "common/jsonw.h"
 #include "common/log.h"
+#include "host/session/room.h"
 #include "host/session/spec.h"
 #include "host/source/store/key.h"
 #include "host/vm/cgroup.h"
@@ -257,6 +258,7 @@ int session_main(int spec_fd, int ready_fd)
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	(void)setrlimit(RLIMIT_CORE, &none);
+	room_raise();
 	(void)umask(077);
 	(void)signal(SIGPIPE, SIG_IGN);
 	r = read_spec(spec_fd, &spec, &err);

@@ -21,6 +21,7 @@
 
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "host/session/room.h"
 
 #define MACHINE_DEV_ERR_BYTES 8192
 #define MACHINE_STOP_MS 1000
@@ -340,7 +341,7 @@ void machine_clear(struct machine *m)
 	};
 }
 
-int machine_start(struct broker *b, bool kvm, struct err *err)
+static int start_all(struct broker *b, bool kvm, struct err *err)
 {
 	const uint32_t mib = broker_memory_mib(b);
 	CLEANUP(plugs_close) struct plugs p = { .nr = 0 };
@@ -349,6 +350,9 @@ int machine_start(struct broker *b, bool kvm, struct err *err)
 	b->m.kvm = kvm;
 	if (b->disks.nr > VM_SLOTS_MAX)
 		return err_text(err, -E2BIG, "%u disks: at most %d fit one VM", b->disks.nr, VM_SLOTS_MAX);
+	b->max_active = room_for_clients(b->disks.nr);
+	if (!b->max_active)
+		return err_set(err, -EMFILE, "clients");
 	r = plugs_make(&p, 1 + (size_t)b->disks.nr, err);
 	if (r == 0)
 		r = make_cache(&b->m, b->disks.unit_max, err);
@@ -367,10 +371,20 @@ int machine_start(struct broker *b, bool kvm, struct err *err)
 		r = fill_new(BROKER_THREADS, &b->m.fill, err);
 	if (r == 0)
 		r = watch_all(b, err);
+	/* Who could take no caller is better not there. */
+	if (r == 0 && !room_for_caller(b->m.link_fd))
+		r = err_set(err, -EMFILE, "callers");
 	if (r < 0)
 		return r;
 	b->m.deadline_ms = broker_now_ms() + (kvm ? BROKER_KVM_MS : BROKER_BOOT_MS);
 	return 0;
+}
+
+int machine_start(struct broker *b, bool kvm, struct err *err)
+{
+	int r = start_all(b, kvm, err);
+
+	return r == -EMFILE ? err_ctx(err, r, "a session needs more open files than it may have ('ulimit -n')") : r;
 }
 
 static void stop_device(struct machine *m)

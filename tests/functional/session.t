@@ -135,6 +135,61 @@ def check_full(tap, pluck, disk):
     tap.ok(r.code == 0, "the session goes on", r)
 
 
+def cpu_ticks(pid):
+    with open("/proc/%d/stat" % pid, encoding="utf-8") as f:
+        return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+
+
+def silent(pluck, nr):
+    """Connections that say nothing, as many as the kernel keeps."""
+    found, path = [], os.path.join(pluck.state_dir(), next(n for n in pluck.state_files() if n.endswith(".sock")))
+    while len(found) < nr:
+        s = socket.socket(socket.AF_UNIX)
+        s.setblocking(False)
+        try:
+            s.connect(path)
+        except BlockingIOError:
+            s.close()
+            break
+        found.append(s)
+    return found
+
+
+def check_descriptors(tap, scratch, disk):
+    """More callers than descriptors: they wait, the processor rests, some are left to read disks with, and the VM lives."""
+    with Pluck(scratch, "run-descriptors", prefix=["prlimit", "--nofile=64:64"]) as pluck:
+        args = ["extract", "--disk", "a=" + disk, "a/raw/name", "-"]
+        r = pluck.run("list", "--disk", "a=" + disk, "a/raw")
+        pid = pid_of(pluck)
+        if not tap.ok(r.code == 0 and pid, "a session with 64 descriptors", r):
+            return
+        who = roles(pid)
+        waiting = silent(pluck, 90)
+        time.sleep(1)
+        before, used = cpu_ticks(who["broker"]), []
+        for _ in range(20):
+            time.sleep(0.1)
+            used.append(len(os.listdir("/proc/%d/fd" % who["broker"])))
+        ticks = cpu_ticks(who["broker"]) - before
+        tap.ok(ticks < 20, "callers for whom there is no descriptor cost no processor time", "%d ticks in 2 s" % ticks)
+        tap.ok(50 < max(used) <= 56, "nor the last descriptors", used)
+        for s in waiting:
+            s.close()
+        r = pluck.run(*args)
+        tap.ok(r.code == 0 and r.out == b"one", "it serves again when they are gone", r)
+        calls = [call(pluck) for _ in range(60)]
+        kinds = [frame(s)[0] for s in calls]
+        tap.ok(set(kinds) == {1, 2} and kinds.count(2) > 20, "calls for which the device has no descriptor hear why they wait", kinds)
+        waiting = silent(pluck, 90)
+        for s in waiting + calls[::-1]:
+            s.close()
+        r = pluck.run(*args)
+        tap.ok(r.code == 0 and r.out == b"one" and roles(pid) == who, "and the VM is still the same", r, who, roles(pid))
+    with Pluck(scratch, "run-few", prefix=["prlimit", "--nofile=34:34"]) as pluck:
+        r = pluck.run("list", "--disk", "a=" + disk, "a/raw")
+        tap.ok(r.code not in (0, "timeout") and b"ulimit -n" in r.err, "a session that has too few says what it needs", r)
+
+
 def check_frozen(tap, pluck, disk):
     """A session that does not run, with as many callers as the kernel keeps: nobody hangs, and stop ends it."""
     pluck.run("list", "--disk", "a=" + disk, "a/raw")
@@ -142,16 +197,7 @@ def check_frozen(tap, pluck, disk):
     everyone = [pid] + descendants(pid)
     for role in ("session", "broker"):
         os.kill(roles(pid)[role], signal.SIGSTOP)
-    waiting = []
-    while len(waiting) < 200:
-        s = socket.socket(socket.AF_UNIX)
-        s.setblocking(False)
-        try:
-            s.connect(os.path.join(pluck.state_dir(), next(n for n in pluck.state_files() if n.endswith(".sock"))))
-        except BlockingIOError:
-            s.close()
-            break
-        waiting.append(s)
+    waiting = silent(pluck, 200)
     r = pluck.run("list", "--disk", "a=" + disk, "a/raw", timeout=60)
     tap.ok(r.code not in (0, "timeout") and b"pluck stop" in r.err, "a call to it fails, and says what to do", r)
     r = pluck.run("status", timeout=60)
@@ -328,6 +374,7 @@ with Tap() as tap, Scratch() as scratch:
         check_killed_caller(tap, pluck, one)
         check_overtaken(tap, pluck, one)
         check_frozen(tap, pluck, one)
+    check_descriptors(tap, scratch, one)
     check_symlink(tap, scratch, one)
     check_user(tap, scratch, one)
     check_bad_environment(tap, scratch, one)
