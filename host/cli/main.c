@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <locale.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,6 +28,15 @@ static void open_standard_fds(void)
 	while (fd >= 0 && fd <= 2);
 	if (fd > 2)
 		(void)close(fd);
+}
+
+/*
+ * The provider that is built in has all we use. Without the system's configuration nobody else's modules are loaded, and a
+ * command is done a tenth sooner; what the library holds goes with the process.
+ */
+static void init_openssl(void)
+{
+	(void)OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS | OPENSSL_INIT_NO_ATEXIT, NULL);
 }
 
 static int parse_fd(const char *s)
@@ -62,6 +72,7 @@ int main(int argc, char **argv)
 {
 	const struct command *cmd;
 
+	init_openssl();
 	if (argc == 4 && !strcmp(argv[1], "__session"))
 		return role_session(argv[2], argv[3]);
 	if (argc == 2 && !strcmp(argv[1], "__device"))
