@@ -43,7 +43,7 @@ static int cat_blob(struct target *t, const char *name, struct err *err)
 	return r < 0 ? r : 1;
 }
 
-static int open_path(struct target *t, const struct target_path *p, bool last, struct reader *ret, struct err *err)
+static int open_path(struct target *t, const struct target_path *p, struct reader *ret, struct err *err)
 {
 	static const struct client_extract how = { .format = "plain" };
 	const char *inner;
@@ -54,15 +54,13 @@ static int open_path(struct target *t, const struct target_path *p, bool last, s
 		return err_text(err, -EINVAL, "'/' is no file");
 	if (p->archive) {
 		inner = target_inner(p, &len);
-		r = last ? target_confine(t, err) : 0;
-		return r < 0 ? r : archive_stream_open(t->snapshot, p->archive, inner, len, ARCHIVE_PLAIN, NULL, NULL,
-						       &ret->archive, err);
+		return archive_stream_open(t->snapshot, p->archive, inner, len, ARCHIVE_PLAIN, NULL, NULL, &ret->archive, err);
 	}
 	r = target_connect(t, &ret->client, NULL, err);
 	return r < 0 ? r : client_extract_begin(ret->client, p->bytes.data, p->bytes.len, &how, err);
 }
 
-static int cat_path(struct target *t, const char *text, bool base64, bool last, struct err *err)
+static int cat_path(struct target *t, const char *text, bool base64, struct err *err)
 {
 	struct target_path p = { 0 };
 	struct reader from = { 0 };
@@ -72,7 +70,7 @@ static int cat_path(struct target *t, const char *text, bool base64, bool last, 
 
 	if (r < 0)
 		return r;
-	r = open_path(t, &p, last, &from, err);
+	r = open_path(t, &p, &from, err);
 	if (r < 0 && from.client)
 		r = target_why(t, r, err);
 	if (r == 0 && from.client)
@@ -92,15 +90,38 @@ static int cat_path(struct target *t, const char *text, bool base64, bool last, 
 	return r < 0 ? r : (int)n;
 }
 
-/* Small files and archives need no VM; once a process is confined it can start none. */
+static bool needs_vm(struct target *t, const char *text, bool base64)
+{
+	struct target_path p = { 0 };
+	const bool vm = target_path(t, text, strlen(text), base64, &p, NULL) == 0 && !p.root && !p.archive;
+
+	target_path_free(&p);
+	return vm;
+}
+
+/* What comes from a store is read by a process that is confined, which can start no VM any more: if one is wanted, it starts now. */
+static int confine(const struct args *a, struct target *t, size_t pos, struct err *err)
+{
+	struct client *c = NULL;
+	int r;
+
+	while (pos < a->nr_pos && !needs_vm(t, a->pos[pos], args_flag(a, "base64")))
+		pos++;
+	if (pos == a->nr_pos)
+		return target_confine(t, err);
+	r = target_connect(t, &c, NULL, err);
+	client_free(c);
+	return r;
+}
+
 static int cat_all(const struct args *a, struct target *t, size_t pos, struct err *err)
 {
 	const bool base64 = args_flag(a, "base64");
-	int r = 0;
+	int r = t->snapshot ? confine(a, t, pos, err) : 0;
 
 	for (; r == 0 && pos < a->nr_pos; pos++) {
 		r = base64 ? 0 : cat_blob(t, a->pos[pos], err);
-		r = r == 0 ? cat_path(t, a->pos[pos], base64, pos + 1 == a->nr_pos, err) : r > 0 ? 0 : r;
+		r = r == 0 ? cat_path(t, a->pos[pos], base64, err) : r > 0 ? 0 : r;
 	}
 	return r;
 }

@@ -400,6 +400,24 @@ def check_walk(tap, src, scratch):
         tap.ok(good, "%s: a directory that cannot be read is %s: %s" % (src.kind, "told of" if reads else "not visited", " ".join(options)), r)
 
 
+def check_cat(tap, pluck, scratch, image):
+    """Paths of a file archive and of a disk in one command: the VM starts before anything is read of the archive."""
+    store = scratch.join("both")
+    P.make_store(store)
+    snap = P.Snapshot(store, "vm", "1", 1700000000, "2023-11-14T22:13:20Z")
+    with open(image, "rb") as f:
+        snap.add_image("disk.img.fidx", f.read())
+    snap.add_stream("one.pxar.didx", P.encode(archive_tree())[0])
+    snap.add_blob("x.conf.blob", b"small")
+    name = snap.finish()
+    archive, disk = ("one.pxar/w/a.c", "disk.img.fidx/raw/w/a.c")
+    for paths in ([archive, disk, "x.conf", archive], [disk, archive, disk], ["x.conf", archive]):
+        r = pluck.run("cat", "--repository", store, name, *paths)
+        want = b"".join(b"small" if p == "x.conf" else TREE["w/a.c"] for p in paths)
+        tap.ok(r.code == 0 and r.out == want, "cat %s" % " ".join(paths), r)
+        pluck.run("stop", "--all")
+
+
 with Tap() as tap, Scratch() as scratch, Pluck(scratch) as pluck:
     stored, plain, split = Source(pluck, "archive", *make_store(scratch)), *(Plain(pluck, k, s, "w") for k, s in
                                                                             zip(("file", "split file"), make_plain(scratch)))
@@ -417,3 +435,4 @@ with Tap() as tap, Scratch() as scratch, Pluck(scratch) as pluck:
         check_pxar_patterns(tap, pluck, src, stored, scratch)
         check_pxar_streams(tap, pluck, src, stored)
     check_pxar_usage(tap, pluck, plain, scratch)
+    check_cat(tap, pluck, scratch, disk.source[1][2:])
