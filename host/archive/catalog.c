@@ -15,14 +15,6 @@
 
 static const uint8_t magic[MAGIC_SIZE] = { 0x91, 0xfd, 0x60, 0xf9, 0xc4, 0x67, 0x58, 0xd5 };
 
-/* The bytes of one table, read piece by piece. */
-struct table_reader {
-	struct source *src;
-	uint64_t pos, end;
-	uint8_t bytes[8192];
-	struct cur have;
-};
-
 static int bad(struct err *err, uint64_t pos, const char *what)
 {
 	return err_text(err, -EBADMSG, "catalog, byte %" PRIu64 ": %s", pos, what);
@@ -52,27 +44,27 @@ int catalog_open(struct source *src, struct catalog *ret, struct err *err)
 }
 
 /* Where the next byte to be parsed lies. */
-static uint64_t at(const struct table_reader *t)
+static uint64_t at(const struct catalog_dir *d)
 {
-	return t->pos - t->have.left;
+	return d->to.pos - d->have.left;
 }
 
-static int take(struct table_reader *t, uint8_t *ret, struct err *err)
+static int take(struct catalog_dir *d, uint8_t *ret, struct err *err)
 {
-	if (!t->have.left) {
-		uint64_t n = t->end - t->pos;
+	if (!d->have.left) {
+		uint64_t n = d->to.end - d->to.pos;
 		int r;
 
 		if (!n)
-			return bad(err, t->pos, "a block ends early");
-		n = n < sizeof(t->bytes) ? n : sizeof(t->bytes);
-		r = source_read_at(t->src, t->bytes, (size_t)n, t->pos, err);
+			return bad(err, d->to.pos, "a block ends early");
+		n = n < sizeof(d->bytes) ? n : sizeof(d->bytes);
+		r = source_read_at(d->src, d->bytes, (size_t)n, d->to.pos, err);
 		if (r < 0)
 			return r;
-		t->pos += n;
-		t->have = cur_of(t->bytes, (size_t)n);
+		d->to.pos += n;
+		d->have = cur_of(d->bytes, (size_t)n);
 	}
-	return cur_u8(&t->have, ret);
+	return cur_u8(&d->have, ret);
 }
 
 /* Adds a group of seven bits. Return: does it fit? */
@@ -85,13 +77,13 @@ static bool add_group(uint64_t *v, unsigned int i, uint8_t bits)
 }
 
 /* @signed_too: a byte of zero ends the number, too, and makes it negative */
-static int take_number(struct table_reader *t, bool signed_too, uint64_t *ret, struct err *err)
+static int take_number(struct catalog_dir *d, bool signed_too, uint64_t *ret, struct err *err)
 {
 	uint64_t v = 0;
 	uint8_t b = 0x80;
 
 	for (unsigned int i = 0; b & 0x80; i++) {
-		int r = take(t, &b, err);
+		int r = take(d, &b, err);
 
 		if (r < 0)
 			return r;
@@ -100,116 +92,135 @@ static int take_number(struct table_reader *t, bool signed_too, uint64_t *ret, s
 			break;
 		}
 		if (!add_group(&v, i, b & 0x7f))
-			return bad(err, at(t), "number too big");
+			return bad(err, at(d), "number too big");
 	}
 	*ret = v;
 	return 0;
 }
 
-static int take_u64(struct table_reader *t, uint64_t *ret, struct err *err)
+static int take_u64(struct catalog_dir *d, uint64_t *ret, struct err *err)
 {
-	return take_number(t, false, ret, err);
+	return take_number(d, false, ret, err);
 }
 
 /* A writer stores negative ones unsigned: they come out right, too. */
-static int take_i64(struct table_reader *t, int64_t *ret, struct err *err)
+static int take_i64(struct catalog_dir *d, int64_t *ret, struct err *err)
 {
 	uint64_t v = 0;
-	int r = take_number(t, true, &v, err);
+	int r = take_number(d, true, &v, err);
 
 	if (r == 0)
 		*ret = (int64_t)v;
 	return r;
 }
 
-static int take_name(struct table_reader *t, char *ret, size_t *ret_len, struct err *err)
+static int take_name(struct catalog_dir *d, size_t *ret_len, struct err *err)
 {
 	uint64_t len;
-	int r = take_u64(t, &len, err);
+	int r = take_u64(d, &len, err);
 
 	if (r < 0)
 		return r;
 	if (len > CATALOG_NAME_MAX)
-		return bad(err, at(t), "name too long");
+		return bad(err, at(d), "name too long");
 	for (size_t i = 0; i < len; i++) {
 		uint8_t b;
 
-		r = take(t, &b, err);
+		r = take(d, &b, err);
 		if (r < 0)
 			return r;
 		if (b == '/' || !b)
-			return bad(err, at(t), "name that cannot be one");
-		ret[i] = (char)b;
+			return bad(err, at(d), "name that cannot be one");
+		d->name[i] = (char)b;
 	}
-	ret[len] = 0;
+	d->name[len] = 0;
 	*ret_len = (size_t)len;
 	return 0;
 }
 
-static int take_entry(struct table_reader *t, uint64_t block, char *name, struct catalog_entry *ret, struct err *err)
+static int take_entry(struct catalog_dir *d, struct catalog_entry *ret, struct err *err)
 {
-	struct catalog_entry e = { .name = name };
+	struct catalog_entry e = { .name = d->name };
 	uint64_t back = 0;
 	uint8_t type;
-	int r = take(t, &type, err);
+	int r = take(d, &type, err);
 
 	if (r < 0)
 		return r;
 	if (!type || !strchr("dflhbcps", type))
-		return bad(err, at(t), "unknown type of entry");
+		return bad(err, at(d), "unknown type of entry");
 	e.type = (char)type;
-	r = take_name(t, name, &e.name_len, err);
+	r = take_name(d, &e.name_len, err);
 	if (r == 0 && type == 'd')
-		r = take_u64(t, &back, err);
+		r = take_u64(d, &back, err);
 	if (r == 0 && type == 'f')
-		r = take_u64(t, &e.size, err);
+		r = take_u64(d, &e.size, err);
 	if (r == 0 && type == 'f')
-		r = take_i64(t, &e.mtime, err);
+		r = take_i64(d, &e.mtime, err);
 	if (r < 0)
 		return r;
-	if (type == 'd' && (!back || back > block - MAGIC_SIZE))
-		return bad(err, at(t), "directory that does not lie before its parent");
-	e.block = block - back;
+	if (type == 'd' && (!back || back > d->to.block - MAGIC_SIZE))
+		return bad(err, at(d), "directory that does not lie before its parent");
+	e.block = d->to.block - back;
 	*ret = e;
 	return 0;
 }
 
-/* Sets the reader on the table of the block. */
-static int begin_block(struct table_reader *t, uint64_t block, struct err *err)
+int catalog_dir_open(const struct catalog *c, uint64_t block, struct catalog_dir *ret, struct err *err)
 {
+	const struct catalog_place whole = { .block = block, .pos = block, .end = c->src->size_bytes - TAIL_SIZE };
+	struct catalog_dir *d = ret;
 	uint64_t len;
-	int r = take_u64(t, &len, err);
+	int r;
 
+	catalog_dir_resume(c, &whole, d);
+	r = take_u64(d, &len, err);
 	if (r < 0)
 		return r;
-	if (!len || len > t->end - at(t))
+	if (!len || len > d->to.end - at(d))
 		return bad(err, block, "block of a wrong length");
-	t->end = at(t) + len;
-	if (t->pos > t->end) {
-		t->have.left -= (size_t)(t->pos - t->end);
-		t->pos = t->end;
+	d->to.end = at(d) + len;
+	if (d->to.pos > d->to.end) {
+		d->have.left -= (size_t)(d->to.pos - d->to.end);
+		d->to.pos = d->to.end;
 	}
-	return 0;
+	return take_u64(d, &d->to.left, err);
+}
+
+int catalog_dir_next(struct catalog_dir *d, struct catalog_entry *ret, struct err *err)
+{
+	int r;
+
+	if (!d->to.left)
+		return at(d) == d->to.end ? 0 : bad(err, at(d), "bytes behind the entries of a block");
+	d->to.left--;
+	r = take_entry(d, ret, err);
+	return r < 0 ? r : 1;
+}
+
+struct catalog_place catalog_dir_place(const struct catalog_dir *d)
+{
+	struct catalog_place p = d->to;
+
+	p.pos = at(d);
+	return p;
+}
+
+void catalog_dir_resume(const struct catalog *c, const struct catalog_place *place, struct catalog_dir *ret)
+{
+	ret->src = c->src;
+	ret->to = *place;
+	ret->have = cur_of(ret->bytes, 0);
 }
 
 int catalog_list(const struct catalog *c, uint64_t block, catalog_fn *fn, void *arg, struct err *err)
 {
-	struct table_reader t = { .src = c->src, .pos = block, .end = c->src->size_bytes - TAIL_SIZE };
-	char name[CATALOG_NAME_MAX + 1];
+	struct catalog_dir d;
 	struct catalog_entry e;
-	uint64_t nr;
-	int r;
+	int r = catalog_dir_open(c, block, &d, err);
 
-	r = begin_block(&t, block, err);
-	if (r == 0)
-		r = take_u64(&t, &nr, err);
-	for (; r == 0 && nr; nr--) {
-		r = take_entry(&t, block, name, &e, err);
-		if (r == 0)
-			r = fn(arg, &e);
-	}
-	if (r == 0 && at(&t) != t.end)
-		return bad(err, at(&t), "bytes behind the entries of a block");
+	while (r == 0 && (r = catalog_dir_next(&d, &e, err)) == 1)
+		r = fn(arg, &e);
 	return r;
 }
 

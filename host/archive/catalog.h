@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/cur.h"
 #include "common/err.h"
 #include "host/source/source.h"
 
@@ -33,11 +34,39 @@ struct catalog_entry {
 	uint64_t block;		/* d: position of its block */
 };
 
+/* A place in a block: what it takes to read on there. */
+struct catalog_place {
+	uint64_t block;		/* where it begins */
+	uint64_t pos, end;	/* of its table, not read yet */
+	uint64_t left;		/* entries */
+};
+
+/* A block that is being read. */
+struct catalog_dir {
+	struct source *src;
+	struct catalog_place to;	/* behind the bytes that are here */
+	uint8_t bytes[8192];
+	struct cur have;
+	char name[CATALOG_NAME_MAX + 1];
+};
+
 /** Return: 0 to go on; anything else ends the listing with it. */
 typedef int catalog_fn(void *arg, const struct catalog_entry *e);
 
 /** catalog_open() - check both ends. Return: 0; -EBADMSG; what reading gives. */
 int catalog_open(struct source *src, struct catalog *ret, struct err *err);
+
+/** catalog_dir_open() - begin with the block at @block. Return: 0; -EBADMSG; what reading gives. */
+int catalog_dir_open(const struct catalog *c, uint64_t block, struct catalog_dir *ret, struct err *err);
+
+/** catalog_dir_next() - @ret: its name is valid until the next call. Return: 1; 0 at the end; -EBADMSG; what reading gives. */
+int catalog_dir_next(struct catalog_dir *d, struct catalog_entry *ret, struct err *err);
+
+/** catalog_dir_place() - where it goes on. */
+struct catalog_place catalog_dir_place(const struct catalog_dir *d);
+
+/** catalog_dir_resume() - go on at a place that catalog_dir_place() gave. */
+void catalog_dir_resume(const struct catalog *c, const struct catalog_place *place, struct catalog_dir *ret);
 
 /**
  * catalog_list() - the entries of the block at @block, in its order

@@ -11,9 +11,11 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "host/archive/catalog.h"
 #include "host/archive/stream.h"
 
 #define NAME_MAX_STORED 256
+#define CATALOG_CACHE ((size_t)16 << 20)
 #define UNIFIED ".pxar.didx"
 #define META ".mpxar.didx"
 #define PAYLOAD ".ppxar.didx"
@@ -120,6 +122,14 @@ int archive_open_plain(const struct archive_name *name, struct archive_file *ret
 	}
 	*ret = f;
 	return 0;
+}
+
+int archive_open_catalog(struct snapshot *sn, struct source **ret, struct err *err)
+{
+	struct chunks *c;
+	int r = snapshot_open_archive(sn, CATALOG_NAME, &c, err);
+
+	return r < 0 ? r : stream_open(c, CATALOG_CACHE, ret, err);
 }
 
 void archive_close(struct archive_file *f)

@@ -33,6 +33,9 @@ struct archive_file {
 int archive_open(struct snapshot *sn, const char *stored, struct archive_file *ret, struct err *err);
 void archive_close(struct archive_file *f);
 
+/** archive_open_catalog() - of the snapshot. Return: 0; -ENOENT; others. Close the source. */
+int archive_open_catalog(struct snapshot *sn, struct source **ret, struct err *err);
+
 /** archive_data_chunks() - of a snapshot's archive: the chunks in which the contents of files lie; NULL without payload stream. */
 struct chunks *archive_data_chunks(const struct archive_file *f);
 
@@ -57,6 +60,14 @@ int archive_list_file(const struct archive_file *f, const char *inner, size_t le
  */
 int archive_list(struct snapshot *sn, const char *stored, const char *inner, size_t inner_len, bool recursive,
 		 bool brief, client_entry_fn *fn, void *arg, struct err *err);
+
+/**
+ * archive_list_catalog() - archive_list() out of the snapshot's catalog, which is read twice: first to see that it is whole
+ * Return: 0; 1 if the catalog is of no use: there is none, it is damaged, it does not know the archive, or what is
+ * wanted is no directory in it; negative errno.
+ */
+int archive_list_catalog(struct snapshot *sn, const char *stored, const char *inner, size_t len, bool recursive,
+			 client_entry_fn *fn, void *arg, struct err *err);
 
 /** archive_type() - the letter that listings give an entry. */
 char archive_type(const struct pxar_entry *e);

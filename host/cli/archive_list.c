@@ -7,13 +7,7 @@
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/grow.h"
-#include "common/jsonw.h"
-#include "common/log.h"
-#include "host/archive/catalog.h"
-#include "host/archive/stream.h"
 #include "host/cli/archive.h"
-
-#define CATALOG_CACHE ((size_t)16 << 20)
 
 /* A directory that is being listed; the last one is the innermost. */
 struct list_level {
@@ -175,144 +169,10 @@ static int from_archive(struct snapshot *sn, const char *stored, const char *inn
 	return r;
 }
 
-/* Directories of the catalog that are still to be listed. */
-struct todo {
-	uint64_t block;
-	char *path;
-};
-
-struct brief {
-	client_entry_fn *fn;	/* NULL: only look whether all can be read */
-	void *arg;
-	bool recursive;
-	const char *base;	/* path of the directory beneath the requested one */
-	struct todo *todo;
-	size_t nr, room;
-	uint64_t budget;	/* entries that a catalog of this size can have */
-};
-
-static int add_todo(struct brief *b, uint64_t block, const struct buf *path)
-{
-	if (grow(&b->todo, &b->room, b->nr, sizeof(*b->todo)) < 0)
-		return -ENOMEM;
-	b->todo[b->nr] = (struct todo){ block, strndup((const char *)path->data, path->len) };
-	return b->todo[b->nr].path ? (b->nr++, 0) : -ENOMEM;
-}
-
-static int on_catalog(void *arg, const struct catalog_entry *e)
-{
-	struct brief *b = arg;
-	CLEANUP_BUF struct buf path = BUF_INIT;
-	struct client_entry c = { .type = e->type };
-	int r;
-
-	if (!b->budget--)
-		return -ELOOP;
-	buf_fmt(&path, "%s%s", b->base, *b->base ? "/" : "");
-	buf_add(&path, e->name, e->name_len);
-	c.path = buf_cstr(&path);
-	c.path_len = path.len;
-	if (!c.path)
-		return -ENOMEM;
-	if (!e->name_len) {
-		c.type = '?';
-		c.error_name = "EIO";
-		c.error_text = "a member is not in the backup: its writer could not read it";
-	} else if (e->type == 'f') {
-		c.has_stat = c.has_size = true;
-		c.size = e->size;
-		c.mtime_s = e->mtime;
-	}
-	r = b->fn ? b->fn(b->arg, &c) : 0;
-	return r == 0 && b->recursive && e->type == 'd' && e->name_len ? add_todo(b, e->block, &path) : r;
-}
-
-/* Last come, first served: memory grows with the width of the tree, not with its size. */
-static int list_catalog(struct brief *b, const struct catalog *cat, uint64_t block, struct err *err)
-{
-	int r = catalog_list(cat, block, on_catalog, b, err);
-
-	while (r == 0 && b->nr) {
-		struct todo t = b->todo[--b->nr];
-
-		b->base = t.path;
-		r = catalog_list(cat, t.block, on_catalog, b, err);
-		free(t.path);
-	}
-	return r == -ELOOP ? err_text(err, -EBADMSG, "catalog: its directories lead to each other") : r;
-}
-
-static void brief_free(struct brief *b)
-{
-	for (size_t i = 0; i < b->nr; i++)
-		free(b->todo[i].path);
-	free(b->todo);
-}
-
-static int brief_list(const struct catalog *cat, uint64_t block, bool recursive, client_entry_fn *fn, void *arg,
-		      struct err *err)
-{
-	CLEANUP(brief_free) struct brief b = { .fn = fn, .arg = arg, .recursive = recursive, .base = "",
-					       .budget = cat->src->size_bytes };
-
-	return list_catalog(&b, cat, block, err);
-}
-
-/* All of it is read before anything is said: what is damaged is of no use, and the archive has it all. */
-static int list_if_whole(struct source *src, const struct buf *path, bool recursive, client_entry_fn *fn, void *arg,
-			 struct err *err)
-{
-	struct catalog_entry dir;
-	struct err why = ERR_INIT;
-	struct catalog cat;
-	int r = catalog_open(src, &cat, &why);
-
-	if (r == 0)
-		r = catalog_find(&cat, (const char *)path->data, path->len, &dir, &why);
-	if (r == -ENOENT || r == -ENOTDIR || (r == 0 && dir.type != 'd'))
-		return 1;
-	if (r == 0)
-		r = brief_list(&cat, dir.block, recursive, NULL, NULL, &why);
-	if (r == 0)
-		return brief_list(&cat, dir.block, recursive, fn, arg, err);
-	log_warn("the catalog is of no use, the archive is listed instead: %s", why.text);
-	return 1;
-}
-
-/*
- * Return: 0; 1 if the catalog is of no use: there is none, it is damaged, it does not know the archive, or what is
- * wanted is no directory in it; negative errno.
- */
-static int from_catalog(struct snapshot *sn, const char *stored, const char *inner, size_t len, bool recursive,
-			client_entry_fn *fn, void *arg, struct err *err)
-{
-	CLEANUP_BUF struct buf path = BUF_INIT;
-	struct err why = ERR_INIT;
-	struct source *src = NULL;
-	struct chunks *c;
-	int r;
-
-	buf_fmt(&path, "%s/", stored);
-	buf_add(&path, inner, len);
-	if (buf_ok(&path) < 0)
-		return err_set(err, -ENOMEM, "list");
-	r = snapshot_open_archive(sn, CATALOG_NAME, &c, &why);
-	if (r == 0)
-		r = stream_open(c, CATALOG_CACHE, &src, &why);
-	if (r < 0) {
-		if (r != -ENOENT)
-			log_warn("the catalog cannot be opened, the archive is listed instead: %s", why.text);
-		return 1;
-	}
-	r = list_if_whole(src, &path, recursive, fn, arg, err);
-	source_close(src);
-	return r;
-}
-
 int archive_list(struct snapshot *sn, const char *stored, const char *inner, size_t inner_len, bool recursive,
 		 bool brief, client_entry_fn *fn, void *arg, struct err *err)
 {
-	int r = brief ? from_catalog(sn, stored, inner, inner_len, recursive, fn, arg, err) : 1;
+	int r = brief ? archive_list_catalog(sn, stored, inner, inner_len, recursive, fn, arg, err) : 1;
 
 	return r > 0 ? from_archive(sn, stored, inner, inner_len, recursive, fn, arg, err) : r;
 }

@@ -2,7 +2,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "host/archive/catalog.h"
+#include "host/archive/catalog_walk.h"
 #include "tests/lib/mem_source.h"
 
 #define BLOCKS_MAX 256
@@ -25,6 +25,14 @@ static int on_entry(void *arg, const struct catalog_entry *e)
 	return 0;
 }
 
+static int on_path(void *arg, const char *path, size_t path_len, const struct catalog_entry *e)
+{
+	(void)arg;
+	if (path[path_len] || path_len < e->name_len)
+		abort();
+	return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct mem_source m = mem_source(data, len);
@@ -37,6 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	w.block[0] = c.root;
 	for (size_t i = 0; i < w.nr; i++)
 		(void)catalog_list(&c, w.block[i], on_entry, &w, NULL);
+	(void)catalog_walk(&c, c.root, true, on_path, NULL, NULL);
 	(void)catalog_find(&c, "root.pxar.didx/etc/passwd", 25, &e, NULL);
 	return 0;
 }

@@ -18,7 +18,6 @@
 #include "common/pxar/format.h"
 #include "common/pxar/siphash.h"
 #include "host/archive/access.h"
-#include "host/archive/catalog.h"
 #include "host/archive/tree.h"
 #include "tests/lib/mem_source.h"
 
@@ -505,90 +504,6 @@ static void test_bad_links(void **state)
 	}
 }
 
-static const uint8_t catalog[] = {
-	0x91, 0xfd, 0x60, 0xf9, 0xc4, 0x67, 0x58, 0xd5, 0x14, 0x02, 'f', 6, 'p', 'a', 's', 's', 'w', 'd', 0xd2, 0x09,
-	0x80, 0xe2, 0xcf, 0xaa, 0x06, 'l', 2, 'r', 'c', 0x0f, 0x02, 'd', 3, 'e', 't', 'c', 0x15, 'f', 3, 'o', 'l', 'd',
-	0x00, 0x81, 0x00, 0x12, 0x01, 'd', 0x0e, 'r', 'o', 'o', 't', '.', 'p', 'x', 'a', 'r', '.', 'd', 'i', 'd', 'x', 0x10,
-	0x2d, 0, 0, 0, 0, 0, 0, 0,
-};
-
-static int count(void *arg, const struct catalog_entry *e)
-{
-	(void)e;
-	++*(unsigned int *)arg;
-	return 0;
-}
-
-static void test_catalog(void **state)
-{
-	struct mem_source src = mem_source(catalog, sizeof(catalog));
-	uint8_t copy[sizeof(catalog)];
-	struct catalog_entry e;
-	unsigned int nr = 0;
-	struct catalog c;
-
-	(void)state;
-	assert_int_equal(catalog_open(&src.src, &c, NULL), 0);
-	assert_int_equal(catalog_find(&c, "root.pxar.didx/etc/passwd", 25, &e, NULL), 0);
-	assert_true(e.type == 'f' && e.size == 1234 && e.mtime == 1700000000);
-	assert_int_equal(catalog_find(&c, "/root.pxar.didx//old/", 21, &e, NULL), 0);
-	assert_true(e.type == 'f' && e.size == 0 && e.mtime == -1);
-	assert_int_equal(catalog_find(&c, "root.pxar.didx/nope", 19, &e, NULL), -ENOENT);
-	assert_int_equal(catalog_find(&c, "root.pxar.didx/old/x", 20, &e, NULL), -ENOTDIR);
-	assert_int_equal(catalog_find(&c, "root.pxar.didx/etc", 18, &e, NULL), 0);
-	assert_int_equal(catalog_list(&c, e.block, count, &nr, NULL), 0);
-	assert_int_equal(nr, 2);
-	for (size_t len = 0; len < sizeof(catalog); len++) {
-		src = mem_source(catalog, len);
-		assert_int_equal(catalog_open(&src.src, &c, NULL), -EBADMSG);
-	}
-	memcpy(copy, catalog, sizeof(copy));
-	src = mem_source(copy, sizeof(copy));
-	copy[36] = 0x1d;	/* etc is its own parent's parent: before the magic's end */
-	assert_int_equal(catalog_open(&src.src, &c, NULL), 0);
-	assert_int_equal(catalog_find(&c, "root.pxar.didx/etc", 18, &e, NULL), -EBADMSG);
-	copy[36] = 0;		/* itself */
-	assert_int_equal(catalog_find(&c, "root.pxar.didx/etc", 18, &e, NULL), -EBADMSG);
-}
-
-/* Numbers as the format has them, in the place of the time of a file. */
-static void test_catalog_times(void **state)
-{
-	static const struct {
-		int64_t want;
-		uint8_t bytes[12];
-		size_t len;
-		bool bad;
-	} cases[] = {
-		{ 1, { 1 }, 1, false }, { -1, { 0x81, 0 }, 2, false }, { -127, { 0xff, 0 }, 2, false },
-		{ -128, { 0x80, 0x81, 0 }, 3, false }, { -300, { 0xac, 0x82, 0 }, 3, false }, { 128, { 0x80, 1 }, 2, false },
-		{ INT64_MIN, { 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x81, 0 }, 11, false },
-		{ -3600, { 0xf0, 0xe3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1 }, 10, false },
-		{ 0, { 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x82, 0 }, 11, true },
-		{ 0, { 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1 }, 12, true },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		CLEANUP_BUF struct buf b = BUF_INIT;
-		struct catalog_entry e;
-		struct mem_source src;
-		struct catalog c;
-
-		buf_add(&b, catalog, 8);
-		buf_u8(&b, (uint8_t)(1 + 4 + cases[i].len));
-		buf_add(&b, "\1f\1x", 4);
-		buf_u8(&b, 5);
-		buf_add(&b, cases[i].bytes, cases[i].len);
-		buf_u64le(&b, 8);
-		src = mem_source(b.data, b.len);
-		assert_int_equal(catalog_open(&src.src, &c, NULL), 0);
-		assert_int_equal(catalog_find(&c, "x", 1, &e, NULL), cases[i].bad ? -EBADMSG : 0);
-		if (!cases[i].bad)
-			assert_true(e.mtime == cases[i].want);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -601,8 +516,6 @@ int main(void)
 		cmocka_unit_test(test_split_gap),
 		cmocka_unit_test(test_loops),
 		cmocka_unit_test(test_bad_links),
-		cmocka_unit_test(test_catalog),
-		cmocka_unit_test(test_catalog_times),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
