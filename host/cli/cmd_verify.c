@@ -29,6 +29,7 @@ struct verify {
 	struct snapshot_name want;
 	struct snapshot *sn;		/* being checked */
 	const char *name;
+	struct err *err;		/* of what ends it */
 	char **names;			/* of the namespace being checked */
 	size_t nr_names, room;
 };
@@ -66,8 +67,7 @@ static int on_progress(void *arg, const struct check_stats *s)
 
 static int on_path(void *arg, const char *path, size_t len, const char *why)
 {
-	verify_out_path(arg, path, len, why);
-	return 0;
+	return verify_out_path(arg, path, len, why);
 }
 
 /*
@@ -90,10 +90,10 @@ static int walk(struct verify *v, const struct check_file *f, struct err *err)
 	for (size_t i = 0; i < f->nr_ranges; i++)
 		bad[i] = (struct damage_range){ f->range[i].off, f->range[i].len };
 	r = archive_open(v->sn, stored, &a, &why);
-	if (r < 0) {
-		verify_out_path(&v->out, "", 0, why.text);
-		return r == -ENOMEM ? r : 0;
-	}
+	if (r == -ENOMEM)
+		return err_text(err, r, "%s", why.text);
+	if (r < 0)
+		return verify_out_path(&v->out, "", 0, why.text);
 	r = damage_walk(a.a, bad, has_data ? f->nr_ranges : 0, on_path, &v->out, err);
 	archive_close(&a);
 	return r;
@@ -102,11 +102,10 @@ static int walk(struct verify *v, const struct check_file *f, struct err *err)
 static int on_file(void *arg, const struct check_file *f)
 {
 	struct verify *v = arg;
-	int r = 0;
+	int r = verify_out_file(&v->out, f);
 
-	verify_out_file(&v->out, f);
-	if (f->nr_ranges && !f->sealed && strstr(f->name, "pxar.didx"))
-		r = walk(v, f, NULL);
+	if (r == 0 && f->nr_ranges && !f->sealed && strstr(f->name, "pxar.didx"))
+		r = walk(v, f, v->err);
 	verify_out_file_end(&v->out);
 	return r;
 }
@@ -195,6 +194,7 @@ static int verify_one(struct verify *v, const char *ns, const char *name, struct
 	int r;
 
 	v->name = name;
+	v->err = err;
 	r = open_snapshot(v, ns, name, err);
 	if (r < 0)
 		return tell_closed(v, ns, name, r, err);
@@ -204,7 +204,7 @@ static int verify_one(struct verify *v, const char *ns, const char *name, struct
 	snapshot_close(TAKE_PTR(v->sn));
 	if (r == 0)
 		r = verify_out_snapshot_end(&v->out, ns, name, state, why);
-	return r;
+	return r < 0 && r != -EPIPE && !err->code ? err_set(err, r, "verify") : r;
 }
 
 static int verify_ns(void *arg, const char *ns)
@@ -297,8 +297,7 @@ static int run(const struct args *a)
 	r = verify(&v);
 	forget_names(&v);
 	free(v.names);
-	buf_free(&v.out.out);
-	buf_free(&v.out.files);
+	verify_out_free(&v.out);
 	check_free(v.check);
 	store_close(v.store);
 	crypt_key_wipe(&v.key);

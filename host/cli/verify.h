@@ -5,6 +5,7 @@
 /* What verify finds, as text or JSON (verify_out.c); which snapshots it looks at is cmd_verify.c's. */
 
 #include "common/jsonw.h"
+#include "common/spool.h"
 #include "host/cli/cli.h"
 #include "host/source/store/check.h"
 
@@ -18,7 +19,8 @@ enum verify_state {
 
 struct verify_out {
 	enum cli_format format;
-	struct buf out, files;		/* files: text of the snapshot's problems, behind its line */
+	struct buf out;
+	struct spool files;		/* text of the snapshot's problems, which comes behind its line */
 	struct jsonw w;
 	bool damaged, sealed;		/* of the snapshot */
 	bool quiet;			/* tell only of what is not good */
@@ -33,21 +35,24 @@ void verify_out_snapshot(struct verify_out *o, const char *ns, const char *name,
 
 /**
  * verify_out_file() - one file; with JSON its object stays open for verify_out_path(), until verify_out_file_end()
+ * Return: 0; -ENOMEM; as spool_add() and cli_out_buf().
  */
-void verify_out_file(struct verify_out *o, const struct check_file *f);
+int verify_out_file(struct verify_out *o, const struct check_file *f);
 
-/** verify_out_path() - a member of the file archive that is not whole; foreign bytes */
-void verify_out_path(struct verify_out *o, const char *path, size_t len, const char *why);
+/** verify_out_path() - a member of the file archive that is not whole; foreign bytes. Return: as verify_out_file(). */
+int verify_out_path(struct verify_out *o, const char *path, size_t len, const char *why);
 void verify_out_file_end(struct verify_out *o);
 
 /**
  * verify_out_snapshot_end() - @state: what else than its files says; VERIFY_OK: nothing. @why: may be NULL
- * Return: 0; negative errno when standard output is broken.
+ * Return: 0; as verify_out_file().
  */
 int verify_out_snapshot_end(struct verify_out *o, const char *ns, const char *name, enum verify_state state,
 			    const char *why);
 
 /** verify_out_end() - totals */
 void verify_out_end(struct verify_out *o, const struct check_stats *s);
+
+void verify_out_free(struct verify_out *o);
 
 #endif

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "host/cli/size.h"
 #include "host/cli/verify.h"
 #include "host/source/store/digest.h"
+
+#define OUT_BYTES ((size_t)64 << 10)	/* written at once */
 
 static const char *const states[] = { "ok", "sealed", "damaged", "skipped", "refused" };
 
@@ -21,7 +24,7 @@ void verify_out_begin(struct verify_out *o)
 void verify_out_snapshot(struct verify_out *o, const char *ns, const char *name, const char *signature)
 {
 	o->damaged = o->sealed = false;
-	buf_reset(&o->files);
+	spool_free(&o->files);
 	if (o->format == CLI_TEXT)
 		return;
 	if (o->format == CLI_JSONL)
@@ -34,21 +37,43 @@ void verify_out_snapshot(struct verify_out *o, const char *ns, const char *name,
 	jsonw_array_begin(&o->w);
 }
 
-static void file_text(struct verify_out *o, const struct check_file *f)
+/* Text waits behind the line of its snapshot. */
+static int put_text(struct verify_out *o, struct buf *text)
 {
-	if (f->error)
-		buf_fmt(&o->files, "  %s: %s\n", f->name, f->error);
-	for (size_t i = 0; i < f->nr_ranges; i++) {
-		const struct check_range *r = &f->range[i];
+	const int r = buf_ok(text) < 0 ? buf_ok(text) : spool_add(&o->files, text->data, text->len);
 
-		buf_fmt(&o->files, "  %s: %" PRIu64 " bytes at %" PRIu64 ": %s\n", f->name, r->len, r->off, r->why);
-	}
+	buf_reset(text);
+	return r;
 }
 
-static void file_json(struct verify_out *o, const struct check_file *f, enum verify_state state)
+/* JSON goes out as it comes. */
+static int put_json(struct verify_out *o)
+{
+	return o->out.len < OUT_BYTES ? buf_ok(&o->out) : cli_out_buf(&o->out);
+}
+
+static int file_text(struct verify_out *o, const struct check_file *f)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	int r;
+
+	if (f->error)
+		buf_fmt(&b, "  %s: %s\n", f->name, f->error);
+	r = put_text(o, &b);
+	for (size_t i = 0; i < f->nr_ranges && r == 0; i++) {
+		const struct check_range *x = &f->range[i];
+
+		buf_fmt(&b, "  %s: %" PRIu64 " bytes at %" PRIu64 ": %s\n", f->name, x->len, x->off, x->why);
+		r = put_text(o, &b);
+	}
+	return r;
+}
+
+static int file_json(struct verify_out *o, const struct check_file *f, enum verify_state state)
 {
 	struct jsonw *w = &o->w;
 	char hex[DIGEST_HEX + 1];
+	int r = 0;
 
 	jsonw_object_begin(w);
 	jsonw_key_string(w, "filename", f->name);
@@ -59,7 +84,7 @@ static void file_json(struct verify_out *o, const struct check_file *f, enum ver
 		jsonw_key_string(w, "error", f->error);
 	jsonw_key(w, "ranges");
 	jsonw_array_begin(w);
-	for (size_t i = 0; i < f->nr_ranges; i++) {
+	for (size_t i = 0; i < f->nr_ranges && r == 0; i++) {
 		digest_to_hex(f->range[i].digest, hex);
 		jsonw_object_begin(w);
 		jsonw_key_u64(w, "offset", f->range[i].off);
@@ -67,39 +92,43 @@ static void file_json(struct verify_out *o, const struct check_file *f, enum ver
 		jsonw_key_string(w, "chunk", hex);
 		jsonw_key_string(w, "error", f->range[i].why);
 		jsonw_object_end(w);
+		r = put_json(o);
 	}
 	jsonw_array_end(w);
 	jsonw_key(w, "paths");
 	jsonw_array_begin(w);
+	return r;
 }
 
-void verify_out_file(struct verify_out *o, const struct check_file *f)
+int verify_out_file(struct verify_out *o, const struct check_file *f)
 {
 	const bool bad = f->error || f->nr_ranges;
 
 	o->damaged |= bad;
 	o->sealed |= f->sealed;
 	if (o->format == CLI_TEXT)
-		file_text(o, f);
-	else
-		file_json(o, f, bad ? VERIFY_DAMAGED : f->sealed ? VERIFY_SEALED : VERIFY_OK);
+		return file_text(o, f);
+	return file_json(o, f, bad ? VERIFY_DAMAGED : f->sealed ? VERIFY_SEALED : VERIFY_OK);
 }
 
-void verify_out_path(struct verify_out *o, const char *path, size_t len, const char *why)
+int verify_out_path(struct verify_out *o, const char *path, size_t len, const char *why)
 {
+	CLEANUP_BUF struct buf text = BUF_INIT;
+
 	if (o->format == CLI_TEXT) {
-		buf_str(&o->files, "    '");
-		cli_escape(&o->files, path, len);
-		buf_str(&o->files, "': ");
-		cli_escape(&o->files, why, strlen(why));
-		buf_u8(&o->files, '\n');
-		return;
+		buf_str(&text, "    '");
+		cli_escape(&text, path, len);
+		buf_str(&text, "': ");
+		cli_escape(&text, why, strlen(why));
+		buf_u8(&text, '\n');
+		return put_text(o, &text);
 	}
 	jsonw_object_begin(&o->w);
 	jsonw_key_b64(&o->w, "path", path, len);
 	jsonw_key_bytes(&o->w, "text", path, len);
 	jsonw_key_string(&o->w, "error", why);
 	jsonw_object_end(&o->w);
+	return put_json(o);
 }
 
 void verify_out_file_end(struct verify_out *o)
@@ -108,6 +137,24 @@ void verify_out_file_end(struct verify_out *o)
 		return;
 	jsonw_array_end(&o->w);
 	jsonw_object_end(&o->w);
+}
+
+/* The text of the snapshot's problems. */
+static int put_files(struct verify_out *o)
+{
+	int r = cli_out_buf(&o->out);
+
+	for (uint64_t at = 0; at < o->files.len && r == 0; at += OUT_BYTES) {
+		const uint64_t left = o->files.len - at;
+		const size_t n = left < OUT_BYTES ? (size_t)left : OUT_BYTES;
+		uint8_t *p = buf_reserve(&o->out, n);
+
+		r = p ? spool_read(&o->files, at, p, n) : -ENOMEM;
+		o->out.len += r == 0 ? n : 0;
+		if (r == 0)
+			r = cli_out_buf(&o->out);
+	}
+	return r;
 }
 
 int verify_out_snapshot_end(struct verify_out *o, const char *ns, const char *name, enum verify_state state,
@@ -134,9 +181,7 @@ int verify_out_snapshot_end(struct verify_out *o, const char *ns, const char *na
 	else if (state == VERIFY_SEALED)
 		buf_str(&o->out, ": encrypted, and there is no key: checksums alone were checked");
 	buf_u8(&o->out, '\n');
-	if (o->files.len)
-		buf_add(&o->out, o->files.data, o->files.len);
-	return cli_out_buf(&o->out);
+	return put_files(o);
 }
 
 void verify_out_end(struct verify_out *o, const struct check_stats *s)
@@ -168,4 +213,10 @@ void verify_out_end(struct verify_out *o, const struct check_stats *s)
 	jsonw_object_end(&o->w);
 	buf_u8(&o->out, '\n');
 	(void)cli_out_buf(&o->out);
+}
+
+void verify_out_free(struct verify_out *o)
+{
+	buf_free(&o->out);
+	spool_free(&o->files);
 }

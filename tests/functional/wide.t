@@ -15,6 +15,7 @@ from faults import small_fs
 from program import LIMITED, Pluck, Scratch
 from tap import Tap
 
+CHUNK = 1 << 20
 NR = 300000	# members; 4 MiB of positions stay in memory: 262144
 
 
@@ -67,6 +68,60 @@ def check_pxar(tap, pluck, what, tmp, store):
         tap.ok(r.code == 0 and r.out.count(b"ustar") == 1, "%s: n%06d is found in it" % (what, i), r)
 
 
+def check_catalog(tap, pluck, path, data):
+    """What the catalog says of such a directory; that of the archive differs in the size of files."""
+    P.make_store(path)
+    snap = P.Snapshot(path, "host", "h", 1700000000, "2023-11-14T22:13:20Z")
+    tree = [P.Node(b"", P.DIR), *(P.Node(b"n%06d" % i, P.FILE, b"four") for i in range(NR)), None]
+    snap.add_stream("wide.pxar.didx", data, chunk=CHUNK)
+    snap.add_stream("catalog.pcat1.didx", P.catalog({"wide.pxar.didx": tree}), chunk=CHUNK)
+    source = ["--repository", path, snap.finish()]
+    r = pluck.run("list", *source, "wide.pxar")
+    rows = [line.split() for line in r.out.splitlines()[3:-1]]
+    tap.ok(r.code == 0 and [(w[3], w[8]) for w in rows] == [(b"n%06d" % i, b"4") for i in range(NR)], "list out of the catalog", r, rows[:2], len(rows))
+    r = pluck.run("catalog", "dump", *source)
+    names = [line.split(b'"')[1] for line in r.out.splitlines()]
+    tap.ok(r.code == 0 and names == [b"./wide.pxar.didx", *(b"./wide.pxar.didx/n%06d" % i for i in range(NR))], "catalog dump", r, names[:2], len(names))
+
+
+def check_verify(tap, pluck, what, tmp, store):
+    """Each member whose payload lies in a chunk that is lost is named, in text and in JSON."""
+    first = (CHUNK - 16) // 17
+    want = ["n%06d" % i for i in range(first, NR)]
+    r = run(pluck, tmp, "verify", *store)
+    names = [line.split(b"'")[1] for line in r.out.splitlines() if line.startswith(b"    '")]
+    tap.ok(r.code == 5 and [n.decode() for n in names] == want, "%s: verify names all that are hit" % what, r, names[:3], len(names))
+    r = run(pluck, tmp, "verify", *store, "--output-format", "json")
+    snapshot = json.loads(r.out)["snapshots"][0] if r.code == 5 else {"files": []}
+    names = [p["text"] for f in snapshot["files"] for p in f["paths"]]
+    tap.ok(names == want, "%s: and as JSON" % what, r, names[:3], len(names))
+
+
+def split_store(path):
+    """A split archive, whose members have one byte of payload each; of the payloads only the first chunk is there."""
+    P.make_store(path)
+    snap = P.Snapshot(path, "host", "h", 1700000000, "2023-11-14T22:13:20Z")
+    stat = struct.pack("<QQIIqII", 0o100644, 0, 0, 0, 1700000000, 0, 0)
+    head = P.item(P.VERSION, struct.pack("<Q", 2))
+    root = P.item(P.ENTRY, struct.pack("<QQIIqII", 0o40755, 0, 0, 0, 1700000000, 0, 0))
+    start, meta, rows = P.item(P.START, b""), [], []
+    at, payload = len(head) + len(root), len(start)
+    for i in range(NR):
+        member = P.item(P.FILENAME, b"n%06d\0" % i) + P.item(P.ENTRY, stat) + P.item(P.REF, struct.pack("<QQ", payload, 1))
+        meta.append(member)
+        rows.append((i, at, len(member)))
+        at += len(member)
+        payload += 17
+    table = b"".join(struct.pack("<QQQ", h, at - p, n) for h, p, n in rows)
+    table += struct.pack("<QQQ", P.TAIL, at, 16 + 24 * (NR + 1))
+    snap.add_stream("wide.mpxar.didx", head + root + b"".join(meta) + P.item(P.GOODBYE, table), chunk=1 << 20)
+    payloads = start + P.item(P.PAYLOAD, b"x") * NR + P.item(P.STOP, b"")
+    for digest in snap.add_stream("wide.ppxar.didx", payloads, chunk=CHUNK)[1:]:
+        if os.path.exists(P.chunk_path(path, digest)):
+            os.unlink(P.chunk_path(path, digest))
+    return ["--repository", path, snap.finish()]
+
+
 def check_no_room(tap, pluck, scratch, pxar, store):
     tmp = small_fs(scratch, "tiny", 1 << 20)
     if tmp is None:
@@ -100,3 +155,7 @@ with Tap() as tap, Scratch() as scratch, Pluck(scratch, prefix=LIMITED) as pluck
     tap.equal(os.listdir(tmp), [], "no temporary file is left")
     check_whole(tap, pluck, "without one", "/nonexistent", pxar, store)
     check_no_room(tap, pluck, scratch, pxar, store)
+    check_catalog(tap, pluck, scratch.join("catalog"), data)
+    split = split_store(scratch.join("split"))
+    check_verify(tap, pluck, "with a temporary file", tmp, split)
+    check_verify(tap, pluck, "without one", "/nonexistent", split)
