@@ -42,7 +42,8 @@ static void leave(struct walk *w)
 	catalog_dir_resume(w->c, &l->place, &w->dir);
 }
 
-static int tell(struct walk *w, bool recursive, const struct catalog_entry *e, catalog_walk_fn *fn, void *arg, struct err *err)
+static int tell(struct walk *w, bool recursive, const struct catalog_entry *e, catalog_walk_fn *fn, void *arg,
+		struct err *err)
 {
 	const size_t before = w->path.len;
 	int r;
@@ -67,7 +68,8 @@ static void walk_free(struct walk *w)
 	buf_free(&w->path);
 }
 
-int catalog_walk(const struct catalog *c, uint64_t block, bool recursive, catalog_walk_fn *fn, void *arg, struct err *err)
+int catalog_walk(const struct catalog *c, uint64_t block, bool recursive, catalog_walk_fn *fn, void *arg,
+		 struct err *err)
 {
 	CLEANUP(walk_free) struct walk w = { .c = c, .budget = c->src->size_bytes, .path.limit = PXAR_PATH_MAX };
 	struct catalog_entry e;

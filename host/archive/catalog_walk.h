@@ -21,6 +21,7 @@ typedef int catalog_walk_fn(void *arg, const char *path, size_t path_len, const 
  * Return: 0; -EBADMSG, also when it is deeper than an archive can be, or has more entries than bytes because
  * directories share what lies beneath them; -ENOMEM; what the callback or reading gives.
  */
-int catalog_walk(const struct catalog *c, uint64_t block, bool recursive, catalog_walk_fn *fn, void *arg, struct err *err);
+int catalog_walk(const struct catalog *c, uint64_t block, bool recursive, catalog_walk_fn *fn, void *arg,
+		 struct err *err);
 
 #endif
