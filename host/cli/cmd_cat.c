@@ -99,26 +99,15 @@ static bool needs_vm(struct target *t, const char *text, bool base64)
 	return vm;
 }
 
-/* What comes from a store is read by a process that is confined, which can start no VM any more: if one is wanted, it starts now. */
-static int confine(const struct args *a, struct target *t, size_t pos, struct err *err)
-{
-	struct client *c = NULL;
-	int r;
-
-	while (pos < a->nr_pos && !needs_vm(t, a->pos[pos], args_flag(a, "base64")))
-		pos++;
-	if (pos == a->nr_pos)
-		return target_confine(t, err);
-	r = target_connect(t, &c, NULL, err);
-	client_free(c);
-	return r;
-}
-
 static int cat_all(const struct args *a, struct target *t, size_t pos, struct err *err)
 {
 	const bool base64 = args_flag(a, "base64");
-	int r = t->snapshot ? confine(a, t, pos, err) : 0;
+	bool vm = false;
+	int r;
 
+	for (size_t i = pos; i < a->nr_pos; i++)
+		vm |= needs_vm(t, a->pos[i], base64);
+	r = target_settle(t, vm, err);
 	for (; r == 0 && pos < a->nr_pos; pos++) {
 		r = base64 ? 0 : cat_blob(t, a->pos[pos], err);
 		r = r == 0 ? cat_path(t, a->pos[pos], base64, err) : r > 0 ? 0 : r;

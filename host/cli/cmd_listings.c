@@ -13,7 +13,6 @@
 #include "host/source/store/names.h"
 #include "host/source/store/store.h"
 
-
 /* The newest snapshot of the group that is being read. */
 struct group {
 	struct buf name;

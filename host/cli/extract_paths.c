@@ -15,15 +15,21 @@
 int extract_add_path(struct extract *x, const char *text, size_t len, struct err *err)
 {
 	const bool base64 = command_opt(x->args->cmd, "base64", 6) && args_flag(x->args, "base64");
+	struct target_path *p;
+	int r;
 
 	if (grow(&x->path, &x->room, x->nr_paths, sizeof(*x->path)) < 0)
 		return err_set(err, -ENOMEM, "paths");
-	int r = x->plain.meta ? target_path_within(x->plain.meta, text, len, base64, &x->path[x->nr_paths], err) :
-				target_path(x->target, text, len, base64, &x->path[x->nr_paths], err);
-
-	if (r == 0)
-		x->has_image |= !x->path[x->nr_paths++].archive;
-	return r;
+	p = &x->path[x->nr_paths];
+	if (x->plain.meta)
+		r = target_path_within(x->plain.meta, text, len, base64, p, err);
+	else
+		r = target_path(x->target, text, len, base64, p, err);
+	if (r < 0)
+		return r;
+	x->nr_paths++;
+	x->has_image |= !p->archive && !p->root;
+	return 0;
 }
 
 static int add_paths_from(struct extract *x, const char *file, struct err *err)

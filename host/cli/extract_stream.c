@@ -160,8 +160,7 @@ static int extract_archive(struct extract *x, const struct target_path *p, struc
 	bool container;
 	int r;
 
-	/* A session for another path can be started only before. */
-	r = x->has_image ? 0 : target_confine(x->target, err);
+	r = target_settle(x->target, x->has_image, err);
 	if (r < 0)
 		return r;
 	r = open_archive(x, p, inner, len, form, err);

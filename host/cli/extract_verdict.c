@@ -174,4 +174,3 @@ int extract_verdict(struct extract *x, int r, struct err *err)
 		return EXIT_DAMAGED;
 	return s->left_out || s->incomplete || s->meta_failed || x->errors ? EXIT_PARTIAL : EXIT_OK;
 }
-

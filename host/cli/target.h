@@ -109,6 +109,9 @@ const char *target_archive(const struct target *t, size_t disk);
  */
 int target_confine(const struct target *t, struct err *err);
 
+/** target_settle() - target_confine() before a foreign stream is read; @vm: a session is wanted, too, which is started before. */
+int target_settle(const struct target *t, bool vm, struct err *err);
+
 /** target_connect() - a client of the agent of this target's session. @ret_fd: its stream, borrowed; may be NULL. */
 int target_connect(const struct target *t, struct client **ret, int *ret_fd, struct err *err);
 

@@ -26,6 +26,18 @@ int target_confine(const struct target *t, struct err *err)
 	return r;
 }
 
+int target_settle(const struct target *t, bool vm, struct err *err)
+{
+	struct client *c = NULL;
+	int r;
+
+	if (confined || !vm)
+		return target_confine(t, err);
+	r = target_connect(t, &c, NULL, err);
+	client_free(c);
+	return r;
+}
+
 /* A session that runs keeps what it was started with: a weaker jail than was asked for is refused, the rest is told. */
 static int check_session(const struct target *t, const struct session_conn *conn, struct err *err)
 {

@@ -416,6 +416,8 @@ def check_cat(tap, pluck, scratch, image):
         want = b"".join(b"small" if p == "x.conf" else TREE["w/a.c"] for p in paths)
         tap.ok(r.code == 0 and r.out == want, "cat %s" % " ".join(paths), r)
         pluck.run("stop", "--all")
+    r = pluck.run("extract", "--repository", store, name, "--path", "one.pxar/w/docs", "--path", "disk.img.fidx/raw/w/src", scratch.join("of-both-2"))
+    tap.ok(r.code == 0 and {"docs", "src"} <= tree_of(scratch.join("of-both-2")), "extract of two directories of both", r)
 
 
 with Tap() as tap, Scratch() as scratch, Pluck(scratch) as pluck:
