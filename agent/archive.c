@@ -153,10 +153,13 @@ static int send_payload(struct archive *a, struct data *d, const struct pxar_ent
 	return error ? fail_entry(a, error, bad, what) : 0;
 }
 
-static void find_holes(struct archive *a, int fd, const struct statx *st, struct pxar_entry *e)
+/* @stream: what the entry is; NULL for a file, which is @fd. */
+static void find_holes(struct archive *a, int fd, struct ntfs_stream *stream, const struct statx *st,
+		       struct pxar_entry *e)
 {
 	holes_free(&a->holes);
-	if (!a->q->ext || st->stx_blocks >= (e->size + 511) / 512 || holes_map(fd, e->size, &a->holes) < 0)
+	if (!a->q->ext || (!stream && st->stx_blocks >= (e->size + 511) / 512) ||
+	    (stream ? ntfs_stream_map(stream, &a->holes) : holes_map(fd, e->size, &a->holes)) < 0)
 		return;
 	e->payload_size = holes_data(&a->holes);
 	if (e->payload_size == e->size)
@@ -242,7 +245,7 @@ static int send_file(struct archive *a, struct pxar_entry *e, const struct statx
 		if (a->q->no_data && e->size)
 			drop_payload(e);
 		else if (!decoder)
-			find_holes(a, fd, st, e);
+			find_holes(a, fd, NULL, st, e);
 		data_begin(&d, fd, e->payload_size);
 		d.decoder = decoder;
 		if (!error)
@@ -398,6 +401,8 @@ static int send_stream(struct archive *a, const struct item *i)
 	meta_stat(&i->st, &e);
 	if (a->q->no_data && e.size)
 		drop_payload(&e);
+	else
+		find_holes(a, -1, i->stream, &i->st, &e);
 	r = pxar_enc_entry(a->enc, &e);
 	return r < 0 ? r : send_payload(a, &d, &e, 0, "read the stream");
 }

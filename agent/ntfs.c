@@ -19,6 +19,7 @@
 #include <ntfs-3g/volume.h>
 
 #include "agent/agent.h"
+#include "agent/holes.h"
 #include "common/cleanup.h"
 #include "common/cur.h"
 
@@ -267,6 +268,31 @@ ssize_t ntfs_stream_read(struct ntfs_stream *s, uint64_t off, void *p, size_t le
 	errno = 0;
 	n = ntfs_attr_pread(s->na, (s64)off, (s64)len, p);
 	return n < 0 ? last_error() : (ssize_t)n;
+}
+
+int ntfs_stream_map(struct ntfs_stream *s, struct holes *ret)
+{
+	const uint64_t size = ntfs_stream_size(s);
+	const s64 written = s->na->initialized_size;
+	const uint64_t end = written >= 0 && (uint64_t)written < size ? (uint64_t)written : size;
+	const unsigned int bits = s->na->ni->vol->cluster_size_bits;
+	uint64_t at = 0;
+	int r = 0;
+
+	/* The runs of compressed streams end where the compressed bytes do. */
+	if (!NAttrNonResident(s->na) || NAttrCompressed(s->na) || ntfs_attr_map_whole_runlist(s->na) < 0 || !s->na->rl)
+		return holes_add(ret, 0, end);
+	for (const runlist_element *e = s->na->rl; r == 0 && e->length > 0 && at < end; e++) {
+		const uint64_t left = end - at;
+		const uint64_t len = (uint64_t)e->length > left >> bits ? left : (uint64_t)e->length << bits;
+
+		if (e->lcn != LCN_HOLE && e->lcn < 0)
+			break;
+		if (e->lcn >= 0)
+			r = holes_add(ret, at, len);
+		at += len;
+	}
+	return r < 0 ? r : holes_add(ret, at, end - at);
 }
 
 bool ntfs_says_hibernated(const uint8_t head[static NTFS_HIBERNATION_HEAD])

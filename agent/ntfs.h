@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct holes;
 struct ntfs;
 
 /** ntfs_open() - @dev: kernel name of a device with an NTFS. Nothing is written. Return: 0; negative errno. */
@@ -40,6 +41,12 @@ uint64_t ntfs_stream_size(const struct ntfs_stream *s);
 
 /** ntfs_stream_read() - some of the bytes at @off. Return: their number, 0 at the end; negative errno. */
 ssize_t ntfs_stream_read(struct ntfs_stream *s, uint64_t off, void *p, size_t len);
+
+/**
+ * ntfs_stream_map() - where it has data: neither holes, nor what was never written
+ * Runs that the stream should have and does not are data, so that reading them tells. Return: 0; -ENOMEM.
+ */
+int ntfs_stream_map(struct ntfs_stream *s, struct holes *ret);
 
 /**
  * ntfs_record_has_streams() - may the file of an MFT record have named data streams?

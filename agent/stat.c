@@ -92,7 +92,7 @@ int map_handle(struct request *q)
 		if (fd < 0)
 			return err_set(q->err, fd, "%s", native_open_failed(fd));
 	}
-	r = i.stream ? holes_add(&h, 0, i.st.stx_size) : holes_map(fd, i.st.stx_size, &h);
+	r = i.stream ? ntfs_stream_map(i.stream, &h) : holes_map(fd, i.st.stx_size, &h);
 	if (r < 0)
 		return err_set(q->err, r, "map the file");
 	jsonw_object_begin(&w);

@@ -265,71 +265,6 @@ def check_empty(tap, scratch):
             tap.ok(r.code == 0 and not seen, "%s: an empty one is read" % name, r, r.out)
 
 
-def make_streams(image, scratch):
-    """Directories go by their inode number: as a name they are where ntfscp puts a new file."""
-    top, wim, small, large = scratch.new_dir("top"), scratch.join("wim"), scratch.join("small"), scratch.join("large")
-    images.put(top, "file", b"")
-    images.put(top, "other", b"other\n")
-    images.put(top, "dir/a:b", b"a name with a colon\n")
-    run("truncate", "-s", str(32 * MIB), image)
-    run("mkntfs", "-q", "-F", image)
-    run("wimcapture", top, wim, "--compress=none")
-    run("wimapply", wim, "1", image)
-    for path, data in ((small, b"in a stream\n"), (large, images.noise(70000, 7))):
-        with open(path, "wb") as f:
-            f.write(data)
-    inode = next(line.split()[0].decode() for line in run("ntfsls", "-i", image).splitlines() if line.endswith(b" dir"))
-    for stream, source, *target in (("one stream", small, "file"), ("large", large, "other"), ("in it", small, "dir/a:b"),
-                                    ("of a directory", small, inode, "-i"), ("of the root", small, "5", "-i")):
-        run("ntfscp", *target[1:], "-N", stream, image, source, target[0])
-    run("ntfssecaudit", image, "640", "/file")
-
-
-def check_streams(tap, scratch):
-    image = scratch.join("streams.img")
-    missing = images.missing_tools("mkntfs", "ntfscp", "ntfsls", "ntfssecaudit", "wimcapture", "wimapply")
-    if missing:
-        tap.skip("streams", "no " + ", ".join(missing))
-        return
-    make_streams(image, scratch)
-    with Pluck(scratch) as pluck:
-        source = ["--disk", "sda=" + image]
-        e = M.listed_entry(b"", pluck.json("stat", *source, "--output-format", "json", "sda/raw/file"))
-        tap.equal(e.xattrs.get("user.one stream"), b"in a stream\n", "ntfs: a stream is an attribute")
-        tap.ok(len(e.xattrs.get("system.ntfs_attrib", b"")) == 4, "ntfs: DOS attributes", e.xattrs)
-        security = e.xattrs.get("system.ntfs_security", b"")	# revision 1, self-relative
-        tap.ok(len(security) > 20 and security[0] == 1 and security[3] & 0x80, "ntfs: a security descriptor is an attribute", e.xattrs)
-        r = pluck.run("stat", *source, "--output-format", "json", "sda/raw/other")
-        tap.ok(b"EFBIG" in r.out and b"'large' of 70000 bytes" in r.out, "ntfs: a stream that is too large is named", r, r.out)
-        r = pluck.run("extract", *source, "--format", "tar", "sda/raw/other", "-")
-        tap.ok(r.code == 1 and b"other" in r.err and b"'large' of 70000 bytes" in r.err, "ntfs: and makes the archive a partial one", r)
-        check_stream_paths(tap, pluck, scratch, source)
-
-
-def check_stream_paths(tap, pluck, scratch, source):
-    """By path: of a file and of directories, with Windows' type behind it, and names of files that only look like it."""
-    small, large = b"in a stream\n", images.noise(70000, 7)
-    contents = {"file:one stream": small, "file:one stream:$DATA": small, "other:large": large, "dir:of a directory": small,
-                "dir/:of a directory": small, ":of the root": small, "dir/a:b": b"a name with a colon\n", "dir/a:b:in it": small}
-    for path, data in contents.items():
-        r = pluck.run("extract", *source, "sda/raw/" + path, "-")
-        tap.ok(r.code == 0 and r.out == data, "ntfs: extract '%s'" % path, r, len(r.out))
-    r = pluck.run("cat", *source, "sda/raw/other:large", "sda/raw/file:one stream")
-    tap.ok(r.code == 0 and r.out == large + small, "ntfs: cat joins streams", r, len(r.out))
-    target = scratch.new_dir("streams")
-    r = pluck.run("extract", *source, "sda/raw/other:large", target)
-    with open(os.path.join(target, "other:large"), "rb") as f:
-        tap.ok(r.code == 0 and f.read() == large, "ntfs: a stream becomes a file", r)
-    r = pluck.run("list", *source, "--output-format", "json", "sda/raw/other:large")
-    seen = [(e["text"], e["type"], e["size"]) for e in json.loads(r.out or b"[]")]
-    tap.equal(seen, [("other:large", "f", 70000)], "ntfs: list has a stream's size", r)
-    e = M.listed_entry(b"", pluck.json("stat", *source, "--output-format", "json", "sda/raw/other:large"))
-    tap.equal((e.type, e.size, e.xattrs), ("f", 70000, {}), "ntfs: and stat, but no attributes")
-    for path in ("file:none", "file:", "none:one stream", ":none", "file::$DATA", "dir/a:c", "file:one stream/x", "file:one stream:$INDEX"):
-        r = pluck.run("extract", *source, "sda/raw/" + path, "-")
-        tap.ok(r.code == 3 and not r.out, "ntfs: there is no '%s'" % path, r)
-
-
 def check_decmpfs(tap, scratch):
     """Files that macOS compressed: each form, small, in several blocks, with blocks that do not shrink, in pieces; and what is broken."""
     text = b"".join(b"line %d of a text that repeats itself\n" % (i // 3) for i in range(9000))
@@ -540,6 +475,37 @@ def check_notes(tap, scratch):
         tap.equal(told, {k + "/raw": v for k, v in want.items() if v}, "and so does the report")
 
 
+def check_damaged_btrfs(tap, scratch):
+    """Without its tree of extents the driver mounts it with rescue=all alone, which checks no sums."""
+    top, image = scratch.new_dir("top"), scratch.join("rescue.img")
+    images.put(top, "dir/hello", b"hello\n")
+    images.put(top, "noise", images.noise(MIB, 8))
+    run("truncate", "-s", str(128 * MIB), image)
+    run("mkfs.btrfs", "-q", "-m", "single", "--rootdir", top, image)
+    roots = run("btrfs", "inspect-internal", "dump-tree", "-r", image).decode().splitlines()
+    logical = next(line.split()[-3] for line in roots if line.startswith("extent tree key"))
+    where = run("btrfs-map-logical", "-l", logical, image).decode().splitlines()
+    with open(image, "r+b") as f:
+        for line in where:
+            f.seek(int(line.split()[5]))
+            f.write(bytes(4096))
+    note = b"pluck: 'd/raw': damaged: it could be mounted only without checking the sums of data\n"
+    source, target, report = ["--disk", "d=" + image], scratch.join("rescued"), scratch.join("rescue.json")
+    with Pluck(scratch) as pluck:
+        r = pluck.run("disks", *source)
+        tap.ok(r.code == 0 and b"btrfs" in r.out, "a btrfs without its tree of extents: disks shows it", r, r.out)
+        r = pluck.run("list", *source, "d/raw")
+        tap.ok(r.code == 0 and b"hello" not in r.out and b"noise" in r.out and r.err == note, "list says how it is mounted", r, r.out)
+        r = pluck.run("extract", *source, "--report", report, "d/raw", target)
+        tap.ok(r.code == 0 and r.err.startswith(note), "extract says it", r)
+        with open(report, encoding="utf-8") as f:
+            told = [n["note"] for n in json.load(f).get("notes", [])]
+        tap.equal(told, [note.decode().split(": ", 2)[2].strip()], "and so does the report")
+        found = {os.path.basename(p).decode(): e.sha for p, e in M.from_tree(target).items() if e.type == "f"}
+        want = {"hello": b"hello\n", "noise": images.noise(MIB, 8)}
+        tap.equal(found, {n: hashlib.sha256(c).hexdigest() for n, c in want.items()}, "the contents are there")
+
+
 def check_signatures(tap, pluck, scratch, ext):
     """The same file system with the head of a squashfs where ext4 has nothing."""
     if images.missing_tools("mksquashfs"):
@@ -654,9 +620,9 @@ with Tap() as tap, Scratch() as scratch:
     check_exfat(tap, scratch)
     check_bfs(tap, scratch)
     check_hfs(tap, scratch)
-    check_streams(tap, scratch)
     check_decmpfs(tap, scratch)
     check_choices(tap, scratch)
     check_dirty(tap, scratch)
     check_notes(tap, scratch)
+    check_damaged_btrfs(tap, scratch)
     check_clones(tap, scratch)
