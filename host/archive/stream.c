@@ -26,9 +26,11 @@
 #define HUGE_PAGE ((size_t)2 << 20)
 #define NONE (SIZE_MAX - 1)		/* no chunk, and no chunk follows it */
 #define WORKER_STACK ((size_t)512 << 10)
+#define BUCKETS 1024
 
 struct slot {
 	struct slot *prev, *next;	/* order of use, oldest first; a slot in use is in no list */
+	struct slot *same;		/* next one of the bucket */
 	size_t chunk, len;
 	unsigned int users;
 	bool ready;
@@ -38,8 +40,8 @@ struct slot {
 struct stream {
 	struct source src;
 	struct chunks *chunks;
-	size_t limit, used;		/* bytes of all slots */
-	struct slot **slots;		/* by chunk */
+	size_t limit, used;		/* bytes of all slots, and what it takes to keep them */
+	struct slot *bucket[BUCKETS];	/* by chunk */
 	struct slot lru;		/* head of the ring */
 	pthread_mutex_t lock;
 	pthread_cond_t loaded, work;
@@ -70,10 +72,29 @@ static void lru_append(struct stream *st, struct slot *s)
 	st->lru.prev = s;
 }
 
+static struct slot *slot_find(const struct stream *st, size_t chunk)
+{
+	struct slot *s = st->bucket[chunk % BUCKETS];
+
+	while (s && s->chunk != chunk)
+		s = s->same;
+	return s;
+}
+
+/* Bytes that a chunk of @len takes in memory: chunks may be tiny. */
+static size_t cost(size_t len)
+{
+	return len + sizeof(struct slot);
+}
+
 static void slot_drop(struct stream *st, struct slot *s)
 {
-	st->slots[s->chunk] = NULL;
-	st->used -= s->len;
+	struct slot **p = &st->bucket[s->chunk % BUCKETS];
+
+	while (*p != s)
+		p = &(*p)->same;
+	*p = s->same;
+	st->used -= cost(s->len);
 	free(s->data);
 	free(s);
 }
@@ -94,13 +115,13 @@ static uint8_t *slot_room(size_t len)
 /* Makes room for @len bytes; only what nobody uses can go. Return: is there room? */
 static bool make_room(struct stream *st, size_t len)
 {
-	while (st->used + len > st->limit && st->lru.next != &st->lru) {
+	while (st->used + cost(len) > st->limit && st->lru.next != &st->lru) {
 		struct slot *oldest = st->lru.next;
 
 		lru_remove(oldest);
 		slot_drop(st, oldest);
 	}
-	return st->used + len <= st->limit;
+	return st->used + cost(len) <= st->limit;
 }
 
 static struct slot *slot_new(struct stream *st, size_t chunk, size_t len)
@@ -109,13 +130,14 @@ static struct slot *slot_new(struct stream *st, size_t chunk, size_t len)
 
 	if (!s)
 		return NULL;
-	*s = (struct slot){ .chunk = chunk, .len = len, .users = 1, .data = slot_room(len) };
+	*s = (struct slot){ .same = st->bucket[chunk % BUCKETS], .chunk = chunk, .len = len, .users = 1,
+			    .data = slot_room(len) };
 	if (!s->data) {
 		free(s);
 		return NULL;
 	}
-	st->slots[chunk] = s;
-	st->used += len;
+	st->bucket[chunk % BUCKETS] = s;
+	st->used += cost(len);
 	if (st->used > st->stat.peak_bytes)
 		st->stat.peak_bytes = st->used;
 	st->stat.loads++;
@@ -146,7 +168,7 @@ static int slot_load(struct stream *st, struct slot *s, struct err *err)
 /* The next chunk of the window that is worth loading. Return: false if there is none. */
 static bool next_ahead(struct stream *st, size_t *ret)
 {
-	while (st->ahead < st->ahead_end && st->slots[st->ahead])
+	while (st->ahead < st->ahead_end && slot_find(st, st->ahead))
 		st->ahead++;
 	if (st->ahead >= st->ahead_end)
 		return false;
@@ -250,7 +272,7 @@ static int slot_get(struct stream *st, size_t i, struct slot **ret, struct err *
 	int r;
 
 	plan_ahead(st, i);
-	while ((s = st->slots[i]) && !s->ready)
+	while ((s = slot_find(st, i)) && !s->ready)
 		(void)pthread_cond_wait(&st->loaded, &st->lock);
 	if (s) {
 		if (s->users++ == 0)
@@ -334,7 +356,6 @@ static void stream_close(struct source *src)
 	(void)pthread_cond_destroy(&st->work);
 	(void)pthread_mutex_destroy(&st->lock);
 	chunks_close(st->chunks);
-	free(st->slots);
 	free(st);
 }
 
@@ -358,10 +379,7 @@ int stream_open(struct chunks *c, size_t cache_bytes, struct source **ret, struc
 {
 	struct stream *st = calloc(1, sizeof(*st));
 
-	if (st)
-		st->slots = calloc(c->nr_chunks ? c->nr_chunks : 1, sizeof(*st->slots));
-	if (!st || !st->slots) {
-		free(st);
+	if (!st) {
 		chunks_close(c);
 		return err_set(err, -ENOMEM, "open archive");
 	}

@@ -200,7 +200,7 @@ static void test_bound(void **state)
 				read_chunk(BAD - 1 - j);
 		}
 		stream_stat(s, &stat);
-		assert_true(stat.peak_bytes <= limits[l] + LONG_LEN);
+		assert_true(stat.peak_bytes <= limits[l] + LONG_LEN + 128);	/* one chunk there must be, and what keeps it */
 		assert_true(stat.peak_bytes >= limits[l] / 2);
 		assert_true(stat.loads >= BAD);
 		free(all);
