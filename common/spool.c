@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/grow.h"
@@ -61,10 +62,10 @@ static bool has_file(void)
 	return file >= 0;
 }
 
-static int write_block(uint64_t at, const uint8_t *p)
+static int write_at(uint64_t off, const uint8_t *p, size_t len)
 {
-	for (size_t done = 0; done < BLOCK;) {
-		const ssize_t n = pwrite(file, p + done, BLOCK - done, (off_t)(at * BLOCK + done));
+	for (size_t done = 0; done < len;) {
+		const ssize_t n = pwrite(file, p + done, len - done, (off_t)(off + done));
 
 		if (n < 0 && errno != EINTR)
 			return -errno;
@@ -81,7 +82,7 @@ static int move_out(struct spool_block *b, struct spool_block *to)
 	if (!b->has_place)
 		b->at = atomic_fetch_add(&file_blocks, 1);
 	b->has_place = true;
-	r = write_block(b->at, b->data);
+	r = write_at(b->at * BLOCK, b->data, BLOCK);
 	if (r < 0)
 		return r;
 	to->data = b->data;
@@ -213,4 +214,44 @@ void spool_free(struct spool *s)
 		free(s->block[i].data);
 	free(s->block);
 	*s = (struct spool){ 0 };
+}
+
+int spool_area_new(size_t len, struct spool_area *ret)
+{
+	struct spool_area a = { .len = len };
+	void *p = MAP_FAILED;
+
+	if (len > SPOOL_MEMORY && has_file()) {
+		a.at = atomic_fetch_add(&file_blocks, (len + BLOCK - 1) / BLOCK) * BLOCK;
+		p = mmap(NULL, len, PROT_READ, MAP_SHARED, file, (off_t)a.at);
+	}
+	a.mapped = p != MAP_FAILED;
+	a.p = a.mapped ? p : malloc(len);
+	if (!a.p)
+		return -ENOMEM;
+	*ret = a;
+	return 0;
+}
+
+int spool_area_add(struct spool_area *a, const void *p, size_t n)
+{
+	int r = 0;
+
+	if (n > a->len - a->done)
+		return -ERANGE;
+	if (a->mapped)
+		r = write_at(a->at + a->done, p, n);
+	else
+		memcpy(a->p + a->done, p, n);
+	a->done += n;
+	return r;
+}
+
+void spool_area_free(struct spool_area *a)
+{
+	if (a->mapped)
+		(void)munmap(a->p, a->len);
+	else
+		free(a->p);
+	*a = (struct spool_area){ 0 };
 }

@@ -7,6 +7,7 @@
  * first SPOOL_MEMORY stay there, the rest goes to one temporary file of the process. It has no name and is gone with the process.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,26 @@ int spool_read(const struct spool *s, uint64_t off, void *p, size_t n);
  * Return: 1; 0 if there is none; as spool_read().
  */
 int spool_find(const struct spool *s, uint64_t key, void *record, size_t size);
+
+/*
+ * Bytes that are written from the first to the last and are memory then: if they are many, a mapping of the temporary
+ * file, whose pages the kernel can take back.
+ */
+struct spool_area {
+	uint8_t *p;
+	size_t len, done;	/* bytes; those written */
+	uint64_t at;		/* of the file */
+	bool mapped;
+};
+
+/** spool_area_new() - @len bytes, not 0. Return: 0, give it back with spool_area_free(); -ENOMEM. */
+int spool_area_new(size_t len, struct spool_area *ret);
+
+/** spool_area_add() - the next @n of them. Return: 0; -ERANGE beyond the end; -ENOSPC and the like from the temporary file. */
+int spool_area_add(struct spool_area *a, const void *p, size_t n);
+
+/** spool_area_free() - the file's room comes back at the end of the process. */
+void spool_area_free(struct spool_area *a);
 
 /** spool_free() - the spool is empty and usable again; the file's room comes back at the end of the process. */
 void spool_free(struct spool *s);

@@ -122,6 +122,49 @@ def split_store(path):
     return ["--repository", path, snap.finish()]
 
 
+def large_store(path, tib):
+    """An archive of one file of zeros, and a small one behind it: a chunk for each 4 MiB, all but two of them the same."""
+    size, zeros = tib << 40, bytes(4 << 20)
+    stat = struct.pack("<QQIIqII", 0o100644, 0, 0, 0, 1700000000, 0, 0)
+    root = P.item(P.ENTRY, struct.pack("<QQIIqII", 0o40755, 0, 0, 0, 1700000000, 0, 0))
+    head = P.item(P.FILENAME, b"large\0") + P.item(P.ENTRY, stat) + struct.pack("<QQ", P.PAYLOAD, 16 + size)
+    small = P.item(P.FILENAME, b"small\0") + P.item(P.ENTRY, stat) + P.item(P.PAYLOAD, b"contents")
+    end = len(root) + len(head) + size + len(small)
+    large = P.siphash(b"large"), end - len(root), len(head) + size
+    rows = sorted([large, (P.siphash(b"small"), len(small), len(small))])
+    table = b"".join(struct.pack("<QQQ", *rows[i]) for i in (1, 0)) + struct.pack("<QQQ", P.TAIL, end, 16 + 72)
+    P.make_store(path)
+    snap = P.Snapshot(path, "host", "h", 1700000000, "2023-11-14T22:13:20Z")
+    chunks = [(root + head, 1), (zeros, size // len(zeros)), (small + P.item(P.GOODBYE, table), 1)]
+    at, entries = 0, []
+    for data, nr in chunks:
+        digest = bytes.fromhex(snap.add_chunk(data))
+        entries += [struct.pack("<Q", at + (i + 1) * len(data)) + digest for i in range(nr)]
+        at += nr * len(data)
+    snap.add_index("large.pxar.didx", at, b"".join(entries))
+    return ["--repository", path, snap.finish()], size
+
+
+def check_large(tap, pluck, scratch, tmp):
+    """An index too large for memory: it lies in a temporary file, too."""
+    store, size = large_store(scratch.join("large"), 1)
+    for what, at in (("with a temporary file", tmp), ("without one", "/nonexistent")):
+        r = run(pluck, at, "list", "--output-format", "jsonl", *store, "large.pxar")
+        rows = {base64.b64decode(v["filepath"]): v["size"] for v in map(json.loads, r.out.splitlines())}
+        tap.ok(r.code == 0 and rows == {b"large.pxar.didx/large": size, b"large.pxar.didx/small": 8}, "%s: list of an archive of 1 TiB" % what, r, rows)
+        r = run(pluck, at, "cat", *store, "large.pxar/small")
+        tap.ok(r.code == 0 and r.out == b"contents", "%s: what lies behind the large file" % what, r)
+    tiny = small_fs(scratch, "tiny-large", 1 << 20)
+    if tiny is None:
+        tap.skip("a full place for the index", "tmpfs cannot be mounted")
+        return
+    try:
+        r = run(pluck, tiny, "list", *store, "large.pxar")
+        tap.ok(r.code == 7 and b"index (temporary file): No space left" in r.err, "no room for the index: exit code 7, the reason", r)
+    finally:
+        subprocess.run(["umount", tiny], check=False)
+
+
 def check_no_room(tap, pluck, scratch, pxar, store):
     tmp = small_fs(scratch, "tiny", 1 << 20)
     if tmp is None:
@@ -156,6 +199,7 @@ with Tap() as tap, Scratch() as scratch, Pluck(scratch, prefix=LIMITED) as pluck
     check_whole(tap, pluck, "without one", "/nonexistent", pxar, store)
     check_no_room(tap, pluck, scratch, pxar, store)
     check_catalog(tap, pluck, scratch.join("catalog"), data)
+    check_large(tap, pluck, scratch, tmp)
     split = split_store(scratch.join("split"))
     check_verify(tap, pluck, "with a temporary file", tmp, split)
     check_verify(tap, pluck, "without one", "/nonexistent", split)

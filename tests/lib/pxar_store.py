@@ -289,11 +289,15 @@ class Snapshot:
             piece = data[at:at + chunk]
             digests.append(self.add_chunk(piece))
             entries += struct.pack("<Q", at + len(piece)) + bytes.fromhex(digests[-1])
+        self.add_index(name, len(data), entries)
+        return digests
+
+    def add_index(self, name, size, entries):
+        """@entries: ends and digests of chunks that are there."""
         head = bytes.fromhex("1c914ea519bab3cd") + bytes(16) + struct.pack("<q", self.when) + hashlib.sha256(entries).digest()
         with open(os.path.join(self.dir, name), "wb") as f:
             f.write(head.ljust(4096, b"\0") + entries)
-        self.files.append({"crypt-mode": "none", "csum": hashlib.sha256(entries).hexdigest(), "filename": name, "size": len(data)})
-        return digests
+        self.files.append({"crypt-mode": "none", "csum": hashlib.sha256(entries).hexdigest(), "filename": name, "size": size})
 
     def add_image(self, name, data, chunk=65536, times=1):
         """@times: the data so often behind each other, then it must fill its chunks. Return: digests of the chunks."""

@@ -145,12 +145,41 @@ static void test_cut(void **state)
 	spool_free(&s);
 }
 
+/* Bytes that are memory in the end: few, in memory; many, from the file, where spools go on beside them. */
+static void test_area(void **state)
+{
+	static const size_t len[] = { 1, 1000, 4 << 20, (4 << 20) + 1, 20000001 };
+	static uint8_t piece[100003];
+	struct spool s = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(len) / sizeof(*len); i++) {
+		struct spool_area a;
+
+		assert_int_equal(spool_area_new(len[i], &a), 0);
+		assert_int_equal(a.mapped, len[i] > SPOOL_MEMORY);
+		for (size_t done = 0, n; done < len[i]; done += n) {
+			n = len[i] - done < sizeof(piece) ? len[i] - done : sizeof(piece);
+			memset(piece, (int)(done / sizeof(piece) % 251), n);
+			assert_int_equal(spool_area_add(&a, piece, n), 0);
+			fill(&s, s.len / sizeof(struct record), s.len / sizeof(struct record) + 1000);
+		}
+		assert_int_equal(spool_area_add(&a, piece, 1), -ERANGE);
+		for (size_t k = 0; k < len[i]; k += 997)
+			assert_int_equal(a.p[k], k / sizeof(piece) % 251);
+		check(&s, s.len / sizeof(struct record));
+		spool_area_free(&a);
+	}
+	spool_free(&s);
+}
+
 /* The file cannot grow: the writer hears of it. */
 static void test_no_room(void **state)
 {
 	const struct rlimit small = { 1 << 20, 1 << 20 };
 	static const uint8_t block[1 << 20];
 	struct spool s = { 0 };
+	struct spool_area a;
 	int r = 0;
 
 	(void)state;
@@ -160,6 +189,9 @@ static void test_no_room(void **state)
 		r = spool_add(&s, block, sizeof(block));
 	assert_int_equal(r, -EFBIG);
 	spool_free(&s);
+	assert_int_equal(spool_area_new(5 * sizeof(block), &a), 0);
+	assert_int_equal(spool_area_add(&a, block, sizeof(block)), -EFBIG);
+	spool_area_free(&a);
 }
 
 int main(void)
@@ -168,6 +200,7 @@ int main(void)
 		cmocka_unit_test(test_without_file),
 		cmocka_unit_test(test_two_with_file),
 		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_area),
 		cmocka_unit_test(test_no_room),
 	};
 

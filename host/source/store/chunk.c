@@ -21,12 +21,10 @@ char *chunk_path(const uint8_t digest[static DIGEST_BYTES], char ret[static CHUN
 	return ret;
 }
 
-int chunk_read_file(int dirfd, const char *path, size_t max, struct buf *out, struct err *err)
+int chunk_open_file(int dirfd, const char *path, size_t max, size_t *ret_len, struct err *err)
 {
 	CLEANUP_CLOSE int fd = -1;
 	struct stat st;
-	uint8_t *p;
-	int r;
 
 	fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
@@ -37,15 +35,29 @@ int chunk_read_file(int dirfd, const char *path, size_t max, struct buf *out, st
 		return err_text(err, -EBADMSG, "'%s' is no regular file", path);
 	if ((uint64_t)st.st_size > max)
 		return err_text(err, -EFBIG, "'%s' has %lld bytes, at most %zu are allowed", path, (long long)st.st_size, max);
+	*ret_len = (size_t)st.st_size;
+	return TAKE_FD(fd);
+}
+
+int chunk_read_file(int dirfd, const char *path, size_t max, struct buf *out, struct err *err)
+{
+	CLEANUP_CLOSE int fd = -1;
+	size_t len;
+	uint8_t *p;
+	int r;
+
+	fd = chunk_open_file(dirfd, path, max, &len, err);
+	if (fd < 0)
+		return fd;
 	buf_reset(out);
-	p = buf_reserve(out, (size_t)st.st_size + 1);
+	p = buf_reserve(out, len + 1);
 	if (!p)
 		return err_set(err, buf_ok(out), "read '%s'", path);
-	r = io_read_full(fd, p, (size_t)st.st_size);
+	r = io_read_full(fd, p, len);
 	if (r < 0)
 		return err_set(err, r, "read '%s'", path);
-	out->len = (size_t)st.st_size;
-	p[out->len] = 0;
+	out->len = len;
+	p[len] = 0;
 	return 0;
 }
 

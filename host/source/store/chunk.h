@@ -21,7 +21,14 @@ struct crypt_key;
 char *chunk_path(const uint8_t digest[static DIGEST_BYTES], char ret[static CHUNK_PATH]);
 
 /**
- * chunk_read_file() - a regular file as a whole: no symlink, no waiting on what is not a file
+ * chunk_open_file() - a regular file: no symlink, no waiting on what is not a file
+ * @max: the largest size accepted
+ * Return: the descriptor; -EFBIG; negative errno.
+ */
+int chunk_open_file(int dirfd, const char *path, size_t max, size_t *ret_len, struct err *err);
+
+/**
+ * chunk_read_file() - such a file as a whole
  * @max: the largest size accepted
  * @out: emptied first; its limit must allow @max + 1
  * Return: 0; -EFBIG; negative errno.

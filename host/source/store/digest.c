@@ -6,14 +6,36 @@
 
 #include "common/hex.h"
 
+void digest_begin(struct digest_sum *d)
+{
+	d->md = EVP_MD_CTX_new();
+	d->error = d->md && EVP_DigestInit_ex(d->md, EVP_sha256(), NULL) == 1 ? 0 : -EIO;
+}
+
+void digest_add(struct digest_sum *d, const void *p, size_t n)
+{
+	if (d->error == 0 && EVP_DigestUpdate(d->md, p, n) != 1)
+		d->error = -EIO;
+}
+
+int digest_end(struct digest_sum *d, uint8_t ret[static DIGEST_BYTES])
+{
+	if (d->error == 0 && EVP_DigestFinal_ex(d->md, ret, NULL) != 1)
+		d->error = -EIO;
+	EVP_MD_CTX_free(d->md);
+	d->md = NULL;
+	return d->error;
+}
+
 int digest_sha256(const void *p, size_t n, const void *p2, size_t n2, uint8_t ret[static DIGEST_BYTES])
 {
-	EVP_MD_CTX *md = EVP_MD_CTX_new();
-	int ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) && EVP_DigestUpdate(md, p, n) &&
-		 (!n2 || EVP_DigestUpdate(md, p2, n2)) && EVP_DigestFinal_ex(md, ret, NULL);
+	struct digest_sum d;
 
-	EVP_MD_CTX_free(md);
-	return ok ? 0 : -EIO;
+	digest_begin(&d);
+	digest_add(&d, p, n);
+	if (n2)
+		digest_add(&d, p2, n2);
+	return digest_end(&d, ret);
 }
 
 void digest_to_hex(const uint8_t d[static DIGEST_BYTES], char ret[static DIGEST_HEX + 1])

@@ -2,37 +2,89 @@
 #include "host/source/store/index.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/cleanup.h"
+#include "common/io.h"
 #include "host/source/store/chunk.h"
+#include "host/source/store/digest.h"
 #include "host/source/store/names.h"
 #include "host/source/store/store.h"
 
-static int parse(struct index *x, struct err *err)
+#define PIECE_ENTRIES ((size_t)8192)
+
+static int read_head(int fd, size_t len, struct index *x, struct err *err)
 {
+	uint8_t head[INDEX_HEADER];
 	int r;
 
-	if (x->is_fixed) {
-		r = index_fixed_parse(x->file.data, x->file.len, &x->fixed, err);
-		x->size_bytes = x->fixed.size_bytes;
-		x->nr_chunks = x->fixed.nr_chunks;
-	} else {
-		r = index_dynamic_parse(x->file.data, x->file.len, &x->dynamic, err);
-		x->size_bytes = x->dynamic.size_bytes;
-		x->nr_chunks = x->dynamic.nr_chunks;
+	if (len < INDEX_HEADER)
+		return err_text(err, -EBADMSG, "%s index: shorter than its header", x->is_fixed ? "fixed" : "dynamic");
+	r = io_read_full(fd, head, sizeof(head));
+	if (r < 0)
+		return err_set(err, r, "read");
+	return x->is_fixed ? index_fixed_head(head, len, &x->fixed, err) : index_dynamic_head(head, len, &x->dynamic, err);
+}
+
+/* All entries, each read once: what is checked is what stays. */
+static int read_entries(int fd, struct index *x, struct digest_sum *sum, struct err *err)
+{
+	const size_t size = x->is_fixed ? INDEX_FIXED_ENTRY : INDEX_DYNAMIC_ENTRY;
+	const size_t nr = x->is_fixed ? x->fixed.nr_chunks : x->dynamic.nr_chunks;
+	CLEANUP_FREE uint8_t *piece = malloc(PIECE_ENTRIES * size);
+	int r = piece ? spool_area_new(nr * size, &x->entries) : -ENOMEM;
+
+	if (r < 0)
+		return err_set(err, r, "index");
+	for (size_t i = 0; i < nr; i += PIECE_ENTRIES) {
+		const size_t n = nr - i < PIECE_ENTRIES ? nr - i : PIECE_ENTRIES;
+
+		r = io_read_full(fd, piece, n * size);
+		if (r < 0)
+			return err_set(err, r == -ENODATA ? -EBADMSG : r, "read");
+		r = x->is_fixed ? 0 : index_dynamic_check(&x->dynamic, piece, i, n, err);
+		if (r < 0)
+			return r;
+		digest_add(sum, piece, n * size);
+		r = spool_area_add(&x->entries, piece, n * size);
+		if (r < 0)
+			return err_text(err, -ENOSPC, "index (temporary file): %s", strerror(-r));
 	}
-	return r;
+	return 0;
+}
+
+static int read_index(int fd, size_t len, struct index *x, struct err *err)
+{
+	struct digest_sum sum;
+	int r = read_head(fd, len, x, err), end;
+
+	if (r < 0)
+		return r;
+	digest_begin(&sum);
+	r = read_entries(fd, x, &sum, err);
+	end = digest_end(&sum, x->is_fixed ? x->fixed.csum : x->dynamic.csum);
+	if (r < 0 || end < 0)
+		return r < 0 ? r : err_set(err, end, "checksum");
+	if (x->is_fixed)
+		x->fixed.digests = x->entries.p;
+	else
+		x->dynamic.entries = x->entries.p;
+	x->size_bytes = x->is_fixed ? x->fixed.size_bytes : x->dynamic.size_bytes;
+	x->nr_chunks = x->is_fixed ? x->fixed.nr_chunks : x->dynamic.nr_chunks;
+	return 0;
 }
 
 int index_load(int dirfd, const struct store_file *f, struct index *ret, struct err *err)
 {
-	struct index x = { .file = { .limit = (size_t)INDEX_FILE_MAX + 1 } };
+	struct index x = { 0 };
+	CLEANUP_CLOSE int fd = -1;
+	size_t len = 0;
 	int r;
 
 	x.is_fixed = names_file_kind(f->name, strlen(f->name)) == NAMES_FIDX;
-	r = chunk_read_file(dirfd, f->name, INDEX_FILE_MAX, &x.file, err);
-	if (r == 0)
-		r = parse(&x, err);
+	fd = chunk_open_file(dirfd, f->name, INDEX_FILE_MAX, &len, err);
+	r = fd < 0 ? fd : read_index(fd, len, &x, err);
 	if (r < 0)
 		r = err_ctx(err, r == -EFBIG ? -EBADMSG : r, "file '%s'", f->name);
 	else if (f->has_csum && memcmp(x.is_fixed ? x.fixed.csum : x.dynamic.csum, f->csum, sizeof(f->csum)))
@@ -49,7 +101,7 @@ int index_load(int dirfd, const struct store_file *f, struct index *ret, struct 
 
 void index_free(struct index *x)
 {
-	buf_free(&x->file);
+	spool_area_free(&x->entries);
 	*x = (struct index){ 0 };
 }
 

@@ -8,15 +8,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/buf.h"
 #include "common/err.h"
+#include "common/spool.h"
 #include "host/source/store/index_dynamic.h"
 #include "host/source/store/index_fixed.h"
 
 struct store_file;
 
 struct index {
-	struct buf file;	/* its bytes, into which the rest points */
+	struct spool_area entries;	/* its bytes behind the head, into which the rest points */
 	bool is_fixed;
 	union {
 		struct index_fixed fixed;
@@ -29,7 +29,7 @@ struct index {
 /**
  * index_load() - read an index and check it against the manifest: form, checksum and size
  * @dirfd: the snapshot's directory
- * Return: 0, release it with index_free(); -EBADMSG; negative errno.
+ * Return: 0, release it with index_free(); -EBADMSG; -ENOSPC and the like from the temporary file; negative errno.
  */
 int index_load(int dirfd, const struct store_file *f, struct index *ret, struct err *err);
 void index_free(struct index *x);

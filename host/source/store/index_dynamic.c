@@ -6,7 +6,6 @@
 #include "common/cur.h"
 #include "host/source/store/blob.h"
 #include "host/source/store/digest.h"
-#include "host/source/store/index_fixed.h"
 
 static const uint8_t magic[8] = { 0x1c, 0x91, 0x4e, 0xa5, 0x19, 0xba, 0xb3, 0xcd };
 
@@ -19,43 +18,50 @@ uint64_t index_dynamic_end(const struct index_dynamic *x, size_t i)
 	return end;
 }
 
-static int check_ends(const struct index_dynamic *x, struct err *err)
+int index_dynamic_head(const uint8_t head[static INDEX_HEADER], size_t len, struct index_dynamic *ret, struct err *err)
 {
-	uint64_t start = 0;
+	if (memcmp(head, magic, sizeof(magic)))
+		return err_text(err, -EBADMSG, "not a dynamic index (wrong magic)");
+	if (len <= INDEX_HEADER || (len - INDEX_HEADER) % INDEX_DYNAMIC_ENTRY)
+		return err_text(err, -EBADMSG, "dynamic index: %zu bytes of entries", len - INDEX_HEADER);
+	*ret = (struct index_dynamic){ .nr_chunks = (len - INDEX_HEADER) / INDEX_DYNAMIC_ENTRY };
+	return 0;
+}
 
-	for (size_t i = 0; i < x->nr_chunks; i++) {
-		uint64_t end = index_dynamic_end(x, i);
+int index_dynamic_check(struct index_dynamic *x, const uint8_t *entries, size_t first, size_t nr, struct err *err)
+{
+	const struct index_dynamic part = { .entries = entries };
+	uint64_t start = x->size_bytes;
+
+	for (size_t i = 0; i < nr; i++) {
+		const uint64_t end = index_dynamic_end(&part, i);
 
 		if (end <= start || end - start > BLOB_CHUNK_MAX)
-			return err_text(err, -EBADMSG, "dynamic index: chunk %zu goes from %llu to %llu", i,
+			return err_text(err, -EBADMSG, "dynamic index: chunk %zu goes from %llu to %llu", first + i,
 					(unsigned long long)start, (unsigned long long)end);
 		start = end;
 	}
+	x->size_bytes = start;
 	return 0;
 }
 
 int index_dynamic_parse(const void *p, size_t len, struct index_dynamic *ret, struct err *err)
 {
-	struct index_dynamic x = { 0 };
-	const uint8_t *bytes = p;
+	struct index_dynamic x;
 	int r;
 
 	if (len < INDEX_HEADER)
 		return err_text(err, -EBADMSG, "dynamic index: shorter than its header");
-	if (memcmp(bytes, magic, sizeof(magic)))
-		return err_text(err, -EBADMSG, "not a dynamic index (wrong magic)");
-	if ((len - INDEX_HEADER) % INDEX_DYNAMIC_ENTRY || len == INDEX_HEADER)
-		return err_text(err, -EBADMSG, "dynamic index: %zu bytes of entries", len - INDEX_HEADER);
-	x.nr_chunks = (len - INDEX_HEADER) / INDEX_DYNAMIC_ENTRY;
-	x.entries = bytes + INDEX_HEADER;
-	r = check_ends(&x, err);
+	r = index_dynamic_head(p, len, &x, err);
 	if (r < 0)
 		return r;
-	x.size_bytes = index_dynamic_end(&x, x.nr_chunks - 1);
-	if (digest_sha256(x.entries, len - INDEX_HEADER, NULL, 0, x.csum) < 0)
-		return err_set(err, -EIO, "dynamic index: checksum");
-	*ret = x;
-	return 0;
+	x.entries = (const uint8_t *)p + INDEX_HEADER;
+	r = index_dynamic_check(&x, x.entries, 0, x.nr_chunks, err);
+	if (r == 0 && digest_sha256(x.entries, len - INDEX_HEADER, NULL, 0, x.csum) < 0)
+		r = err_set(err, -EIO, "dynamic index: checksum");
+	if (r == 0)
+		*ret = x;
+	return r;
 }
 
 int index_dynamic_find(const struct index_dynamic *x, uint64_t off, size_t *ret)

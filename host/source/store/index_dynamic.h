@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "host/source/store/index_fixed.h"
 
 #define INDEX_DYNAMIC_ENTRY 40
 
@@ -20,6 +21,18 @@ struct index_dynamic {
 	const uint8_t *entries;		/* borrowed from the bytes parsed */
 	uint8_t csum[32];		/* recomputed */
 };
+
+/**
+ * index_dynamic_head() - the head of a file of @len bytes, @len being more than that of the head
+ * Return: 0, and how many entries come; -EBADMSG.
+ */
+int index_dynamic_head(const uint8_t head[static INDEX_HEADER], size_t len, struct index_dynamic *ret, struct err *err);
+
+/**
+ * index_dynamic_check() - the next @nr entries, the first of which has the number @first: do they ascend?
+ * Return: 0, and the size grows to their end; -EBADMSG.
+ */
+int index_dynamic_check(struct index_dynamic *x, const uint8_t *entries, size_t first, size_t nr, struct err *err);
 
 /**
  * index_dynamic_parse() - check an index file's bytes

@@ -14,32 +14,44 @@ static uint64_t count_chunks(uint64_t size, uint64_t chunk)
 	return size / chunk + (size % chunk != 0);
 }
 
-int index_fixed_parse(const void *p, size_t len, struct index_fixed *ret, struct err *err)
+int index_fixed_head(const uint8_t head[static INDEX_HEADER], size_t len, struct index_fixed *ret, struct err *err)
 {
-	struct cur c = cur_of(p, len);
+	const size_t entries = len - INDEX_HEADER;
+	struct cur c = cur_of(head, INDEX_HEADER);
 	struct index_fixed x = { 0 };
 	const uint8_t *m;
 	uint64_t chunk, count;
 
-	if (len < INDEX_HEADER)
-		return err_text(err, -EBADMSG, "fixed index: shorter than its header");
 	if (cur_bytes(&c, 8, &m) < 0 || memcmp(m, magic, sizeof(magic)))
 		return err_text(err, -EBADMSG, "not a fixed index (wrong magic)");
-	if (cur_skip(&c, 16 + 8 + 32) < 0 || cur_u64le(&c, &x.size_bytes) < 0 || cur_u64le(&c, &chunk) < 0 ||
-	    cur_skip(&c, INDEX_HEADER - 80) < 0)
+	if (cur_skip(&c, 16 + 8 + 32) < 0 || cur_u64le(&c, &x.size_bytes) < 0 || cur_u64le(&c, &chunk) < 0)
 		return err_text(err, -EBADMSG, "fixed index: cut header");
 	if (chunk < INDEX_FIXED_CHUNK_MIN || chunk > INDEX_FIXED_CHUNK_MAX || chunk & (chunk - 1))
 		return err_text(err, -EBADMSG, "fixed index: chunk size %llu", (unsigned long long)chunk);
 	count = count_chunks(x.size_bytes, chunk);
 	if (!count)
 		return err_text(err, -EBADMSG, "fixed index: the image is empty");
-	if (count != c.left / 32 || c.left % 32)
-		return err_text(err, -EBADMSG, "fixed index: %zu bytes of digests for %llu chunks", c.left,
+	if (count != entries / INDEX_FIXED_ENTRY || entries % INDEX_FIXED_ENTRY)
+		return err_text(err, -EBADMSG, "fixed index: %zu bytes of digests for %llu chunks", entries,
 				(unsigned long long)count);
 	x.chunk_bytes = (uint32_t)chunk;
 	x.nr_chunks = (size_t)count;
-	x.digests = c.p;
-	if (digest_sha256(c.p, c.left, NULL, 0, x.csum) < 0)
+	*ret = x;
+	return 0;
+}
+
+int index_fixed_parse(const void *p, size_t len, struct index_fixed *ret, struct err *err)
+{
+	struct index_fixed x;
+	int r;
+
+	if (len < INDEX_HEADER)
+		return err_text(err, -EBADMSG, "fixed index: shorter than its header");
+	r = index_fixed_head(p, len, &x, err);
+	if (r < 0)
+		return r;
+	x.digests = (const uint8_t *)p + INDEX_HEADER;
+	if (digest_sha256(x.digests, len - INDEX_HEADER, NULL, 0, x.csum) < 0)
 		return err_set(err, -EIO, "fixed index: checksum");
 	*ret = x;
 	return 0;

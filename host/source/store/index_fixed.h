@@ -15,6 +15,7 @@
 struct buf;
 
 #define INDEX_HEADER 4096
+#define INDEX_FIXED_ENTRY 32
 #define INDEX_FILE_MAX (256u << 20)	/* 32 TiB of image in chunks of 4 MiB */
 #define INDEX_FIXED_CHUNK_MIN (64u << 10)
 #define INDEX_FIXED_CHUNK_MAX (4u << 20)
@@ -26,6 +27,9 @@ struct index_fixed {
 	const uint8_t *digests;		/* borrowed from the bytes parsed */
 	uint8_t csum[32];		/* recomputed */
 };
+
+/** index_fixed_head() - the head of a file of @len bytes, which are not less. Return: 0; -EBADMSG. */
+int index_fixed_head(const uint8_t head[static INDEX_HEADER], size_t len, struct index_fixed *ret, struct err *err);
 
 /** index_fixed_parse() - check an index file's bytes. Return: 0; -EBADMSG (the text says what is wrong). */
 int index_fixed_parse(const void *p, size_t len, struct index_fixed *ret, struct err *err);
