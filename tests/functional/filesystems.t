@@ -15,6 +15,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import bfs
 import exfat
+import guest
 import hfsplus
 import images
 import manifest as M
@@ -31,13 +32,18 @@ def plain_tree(top):
     images.settle_times(top)
 
 
-def make_squashfs(image, top):
-    run("mksquashfs", top, image, "-noappend", "-quiet", "-comp", "zstd")
+def volume_of_squashfs(top):
+    """What is left of a tree in one: times in seconds without a sign, no ACLs."""
     volume = images.volume_of_tree("whole", top)
     for e in volume.entries.values():
-        e.mtime %= 2**32 * 10**9	# seconds without a sign
-        e.xattrs = {k: v for k, v in (e.xattrs or {}).items() if not k.startswith("system.")}	# no ACLs
+        e.mtime %= 2**32 * 10**9
+        e.xattrs = {k: v for k, v in (e.xattrs or {}).items() if not k.startswith("system.")}
     return volume
+
+
+def make_squashfs(image, top):
+    run("mksquashfs", top, image, "-noappend", "-quiet", "-comp", "zstd")
+    return volume_of_squashfs(top)
 
 
 def make_erofs(image, top):
@@ -148,6 +154,70 @@ def check_filled(tap, scratch):
     with Pluck(scratch) as pluck:
         for name, volume in volumes.items():
             VolumeCheck(tap, pluck, scratch, name).all(source, name + "/raw", [volume])
+
+
+UTF8_NAMES = [
+    "gr\u00fc\u00df Gott", "\u0416\u0443\u0440\u043d\u0430\u043b.txt", "\u65e5\u672c\u8a9e", "\u05e9\u05dc\u05d5\u05dd", "\u20ac", "e\u0301 in two letters",
+    "\u00e9 in one", "\ufb01", "\ufffd", "\u0001 control", "line\nfeed", " blanks ", "back\\slash", "*?<>|:\"", "CASE", "case", "\u00e4" * 120, "y" * 250,
+]
+
+
+def make_utf8_tree(top):
+    """Names outside of ASCII, in each of the places where one can be: file, directory, symlink and what it points to, hard link, attribute."""
+    for i, name in enumerate(UTF8_NAMES):
+        images.put(top, "names/" + name, b"name %d" % i)
+        images.put(top, "dirs/%s/%s" % (name, name), images.noise(5000 * i, i))
+    os.symlink("../names/" + UTF8_NAMES[1], os.path.join(top, "dirs", "\u2192"))
+    os.link(os.path.join(top, "names", UTF8_NAMES[2]), os.path.join(top, "dirs", "\u539f"))
+    os.setxattr(images.put(top, "attribute", b"x"), "user.comment", "\u00e4\u00f6\u00fc".encode())
+    images.settle_times(top)
+
+
+def make_short_tree(top):
+    """Names of at most 60 bytes."""
+    images.make_common_tree(top)
+    for name in images.ODD_NAMES:
+        images.put(os.fsencode(top), b"odd/" + name[:60], name)
+
+
+WRITTEN = {
+    "jfs": (["mkfs.jfs", "-q"], 64, "iocharset=utf8", make_utf8_tree),
+    "udf": (["mkudffs"], 64, "iocharset=utf8", make_utf8_tree),
+    "minix": (["mkfs.minix", "-3"], 128, "", make_short_tree),
+    "reiserfs": (["mkreiserfs", "-q", "-ff"], 96, "acl,user_xattr", images.make_posix_tree),
+    "gfs2": (["mkfs.gfs2", "-q", "-O", "-p", "lock_nolock", "-j", "1", "-J", "8"], 160, "lockproto=lock_nolock", images.make_posix_tree),
+}
+
+
+def check_written(tap, scratch):
+    """What no program on the host fills, filled by the drivers of the VM's kernel from a squashfs."""
+    volumes, source, todo = {}, [], {}
+    missing = images.missing_tools(*guest.TOOLS)
+    for name, (tool, size, options, make) in WRITTEN.items():
+        gone = missing or images.missing_tools(tool[0])
+        if gone:
+            tap.skip(name + " with files", "no " + ", ".join(gone))
+            continue
+        image = scratch.join(name + "-files.img")
+        run("truncate", "-s", str(size * MIB), image)
+        run(*tool, image)
+        todo.setdefault(make, []).append((image, name, options))
+        source += ["--disk", "%s=%s" % (name, image)]
+    for make, targets in todo.items():
+        top = scratch.new_dir("top")
+        make(top)
+        images.settle_times(top)
+        guest.fill(scratch, top, targets)
+        for _, name, _ in targets:
+            volumes[name] = volume_of_squashfs(top)
+        images.remove_tree(top)
+    for e in volumes["gfs2"].entries.values() if "gfs2" in volumes else ():
+        e.rdev = None			# the driver does not read them
+    for e in volumes["udf"].entries.values() if "udf" in volumes else ():
+        e.xattrs = {}
+    with Pluck(scratch) as pluck:
+        for name, volume in volumes.items():
+            VolumeCheck(tap, pluck, scratch, name + " with files").all(source, name + "/raw", [volume])
 
 
 EMPTY = {
@@ -616,6 +686,7 @@ def check_clones(tap, scratch):
 
 with Tap() as tap, Scratch() as scratch:
     check_filled(tap, scratch)
+    check_written(tap, scratch)
     check_empty(tap, scratch)
     check_exfat(tap, scratch)
     check_bfs(tap, scratch)
