@@ -11,6 +11,7 @@
 #include <linux/fs.h>
 
 #include "common/cleanup.h"
+#include "common/grow.h"
 #include "common/pxar/format.h"
 
 #define FIRST_GAP 65536
@@ -57,15 +58,8 @@ int holes_add(struct holes *h, uint64_t off, uint64_t len)
 		fill_gaps(h);
 		return holes_add(h, off, len);
 	}
-	if (h->nr == h->room) {
-		size_t room = h->room ? 2 * h->room : 16;
-		struct pxar_segment *v = realloc(h->v, room * sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		h->v = v;
-		h->room = room;
-	}
+	if (grow(&h->v, &h->room, h->nr, sizeof(*h->v)) < 0)
+		return -ENOMEM;
 	h->v[h->nr++] = (struct pxar_segment){ off, len };
 	return 0;
 }

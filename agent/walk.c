@@ -11,6 +11,7 @@
 #include "agent/resolve.h"
 #include "common/buf.h"
 #include "common/cleanup.h"
+#include "common/grow.h"
 #include "common/wire.h"
 
 #define OPEN_MAX_FRAMES 32	/* directories that keep descriptor and buffer */
@@ -65,15 +66,8 @@ static int push(struct walk *w, int fd, const struct statx *st)
 	CLEANUP_CLOSE int own = fd;
 	struct frame *f;
 
-	if (w->nr == w->room) {
-		size_t room = w->room ? 2 * w->room : 16;
-
-		f = realloc(w->v, room * sizeof(*f));
-		if (!f)
-			return -ENOMEM;
-		w->v = f;
-		w->room = room;
-	}
+	if (grow(&w->v, &w->room, w->nr, sizeof(*w->v)) < 0)
+		return -ENOMEM;
 	f = &w->v[w->nr];
 	*f = (struct frame){ .ino = st->stx_ino, .major = st->stx_dev_major, .minor = st->stx_dev_minor };
 	f->path_len = w->path.len;

@@ -11,6 +11,7 @@
 
 #include "agent/ntfs.h"
 #include "agent/resolve.h"
+#include "common/grow.h"
 #include "common/log.h"
 #include "common/pxar/format.h"
 
@@ -66,15 +67,8 @@ static int read_names(const struct place *at, struct buf *names)
 /* A place behind the others. Values are put behind each other, and pointers to them follow when all are there. */
 static int append(struct xattrs *x, const char *name, size_t value_len)
 {
-	if (x->nr == x->room) {
-		size_t room = x->room ? 2 * x->room : 8;
-		struct pxar_xattr *v = realloc(x->v, room * sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		x->v = v;
-		x->room = room;
-	}
+	if (grow(&x->v, &x->room, x->nr, sizeof(*x->v)) < 0)
+		return -ENOMEM;
 	x->v[x->nr++] = (struct pxar_xattr){ .name = name, .name_len = strlen(name), .value_len = value_len };
 	x->values.len += value_len;
 	return 0;
