@@ -233,17 +233,31 @@ int spool_area_new(size_t len, struct spool_area *ret)
 	return 0;
 }
 
+/* The file takes no more. */
+static int area_to_memory(struct spool_area *a)
+{
+	uint8_t *p = malloc(a->len);
+
+	if (!p)
+		return -ENOMEM;
+	memcpy(p, a->p, a->done);
+	(void)munmap(a->p, a->len);
+	a->p = p;
+	a->mapped = false;
+	return 0;
+}
+
 int spool_area_add(struct spool_area *a, const void *p, size_t n)
 {
 	int r = 0;
 
 	if (n > a->len - a->done)
 		return -ERANGE;
-	if (a->mapped)
-		r = write_at(a->at + a->done, p, n);
-	else
+	if (a->mapped && write_at(a->at + a->done, p, n) < 0)
+		r = area_to_memory(a);
+	if (r == 0 && !a->mapped)
 		memcpy(a->p + a->done, p, n);
-	a->done += n;
+	a->done += r == 0 ? n : 0;
 	return r;
 }
 

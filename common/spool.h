@@ -45,7 +45,7 @@ int spool_find(const struct spool *s, uint64_t key, void *record, size_t size);
 
 /*
  * Bytes that are written from the first to the last and are memory then: if they are many, a mapping of the temporary
- * file, whose pages the kernel can take back.
+ * file, whose pages the kernel can take back. Where there is none, or no room in it, it is memory of our own.
  */
 struct spool_area {
 	uint8_t *p;
@@ -57,7 +57,7 @@ struct spool_area {
 /** spool_area_new() - @len bytes, not 0. Return: 0, give it back with spool_area_free(); -ENOMEM. */
 int spool_area_new(size_t len, struct spool_area *ret);
 
-/** spool_area_add() - the next @n of them. Return: 0; -ERANGE beyond the end; -ENOSPC and the like from the temporary file. */
+/** spool_area_add() - the next @n of them. Return: 0; -ERANGE beyond the end; -ENOMEM. */
 int spool_area_add(struct spool_area *a, const void *p, size_t n);
 
 /** spool_area_free() - the file's room comes back at the end of the process. */

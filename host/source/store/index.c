@@ -49,7 +49,7 @@ static int read_entries(int fd, struct index *x, struct digest_sum *sum, struct 
 		digest_add(sum, piece, n * size);
 		r = spool_area_add(&x->entries, piece, n * size);
 		if (r < 0)
-			return err_text(err, -ENOSPC, "index (temporary file): %s", strerror(-r));
+			return err_set(err, r, "index");
 	}
 	return 0;
 }

@@ -29,7 +29,7 @@ struct index {
 /**
  * index_load() - read an index and check it against the manifest: form, checksum and size
  * @dirfd: the snapshot's directory
- * Return: 0, release it with index_free(); -EBADMSG; -ENOSPC and the like from the temporary file; negative errno.
+ * Return: 0, release it with index_free(); -EBADMSG; negative errno.
  */
 int index_load(int dirfd, const struct store_file *f, struct index *ret, struct err *err);
 void index_free(struct index *x);
