@@ -118,7 +118,8 @@ void ntfs_close(struct ntfs *n)
 	free(n);
 }
 
-bool ntfs_record_has_streams(const uint8_t *p, size_t len)
+/* May a record have an attribute of this type, with a name or without? */
+static bool record_may_have(const uint8_t *p, size_t len, uint32_t wanted, bool named)
 {
 	struct cur c = cur_of(p, len), attr;
 	uint8_t non_resident, name_len;
@@ -137,13 +138,23 @@ bool ntfs_record_has_streams(const uint8_t *p, size_t len)
 			return false;
 		if (cur_u32le(&attr, &size) < 0 || cur_u8(&attr, &non_resident) < 0 || cur_u8(&attr, &name_len) < 0 ||
 		    size < 16 || cur_skip(&c, size) < 0 || type == const_le32_to_cpu(AT_ATTRIBUTE_LIST) ||
-		    (type == const_le32_to_cpu(AT_DATA) && name_len))
+		    (type == wanted && !name_len == !named))
 			return true;
 	}
 }
 
+bool ntfs_record_has_streams(const uint8_t *p, size_t len)
+{
+	return record_may_have(p, len, const_le32_to_cpu(AT_DATA), true);
+}
+
+bool ntfs_record_has_descriptor(const uint8_t *p, size_t len)
+{
+	return record_may_have(p, len, const_le32_to_cpu(AT_SECURITY_DESCRIPTOR), false);
+}
+
 /* Looked at by reading alone: the library takes far longer to open a file than its record takes to be read. */
-static bool may_have_streams(struct ntfs *n, uint64_t ino)
+static bool may_have(struct ntfs *n, uint64_t ino, bool (*has)(const uint8_t *p, size_t len))
 {
 	const size_t size = n->vol->mft_record_size;
 	const uint64_t first = ino - ino % WINDOW;
@@ -156,7 +167,7 @@ static bool may_have_streams(struct ntfs *n, uint64_t ino)
 		n->nr = nr > 0 ? (size_t)nr : 0;
 		n->first = first;
 	}
-	return ino - first >= n->nr || ntfs_record_has_streams(n->window + (ino - first) * size, size);
+	return ino - first >= n->nr || has(n->window + (ino - first) * size, size);
 }
 
 static int one_stream(ntfs_inode *ni, ntfschar *name, unsigned int name_len, ntfs_stream_fn *fn, void *arg)
@@ -181,7 +192,7 @@ int ntfs_each_stream(struct ntfs *n, uint64_t ino, ntfs_stream_fn *fn, void *arg
 	CLEANUP(put_search) ntfs_attr_search_ctx *ctx = NULL;
 	int r = 0;
 
-	if (!may_have_streams(n, ino))
+	if (!may_have(n, ino, ntfs_record_has_streams))
 		return 0;
 	errno = 0;
 	ni = ntfs_inode_open(n->vol, ino);
@@ -331,6 +342,27 @@ int ntfs_read_reparse(struct ntfs *n, uint64_t ino, uint32_t *ret_tag, uint8_t *
 		return -EUCLEAN;
 	*ret_len = len;
 	return 0;
+}
+
+ssize_t ntfs_read_descriptor(struct ntfs *n, uint64_t ino, void *ret, size_t room)
+{
+	CLEANUP(close_inode) ntfs_inode *ni = NULL;
+	CLEANUP(close_attr) ntfs_attr *na = NULL;
+	s64 len;
+
+	if (!may_have(n, ino, ntfs_record_has_descriptor))
+		return -ENODATA;
+	errno = 0;
+	ni = ntfs_inode_open(n->vol, ino);
+	if (!ni)
+		return last_error();
+	na = ntfs_attr_open(ni, AT_SECURITY_DESCRIPTOR, NULL, 0);
+	if (!na)
+		return errno == ENOENT ? -ENODATA : last_error();
+	if (na->data_size < 0 || (uint64_t)na->data_size > room)
+		return -E2BIG;
+	len = ntfs_attr_pread(na, 0, na->data_size, ret);
+	return len == na->data_size ? (ssize_t)len : -EIO;
 }
 
 /* Its substitute name, without the object manager's prefix and with slashes. */

@@ -55,6 +55,12 @@ int ntfs_stream_map(struct ntfs_stream *s, struct holes *ret);
  */
 bool ntfs_record_has_streams(const uint8_t *p, size_t len);
 
+/** ntfs_record_has_descriptor() - the same of a security descriptor in the record itself, where Windows had them before 2000. */
+bool ntfs_record_has_descriptor(const uint8_t *p, size_t len);
+
+/** ntfs_read_descriptor() - that descriptor into @room bytes. Return: its length; -ENODATA if there is none; -E2BIG; negative errno. */
+ssize_t ntfs_read_descriptor(struct ntfs *n, uint64_t ino, void *ret, size_t room);
+
 #define NTFS_REPARSE_MAX 16384
 
 /**

@@ -99,10 +99,12 @@ static int read_value(const struct place *at, const char *name, struct xattrs *x
 	return append(x, name, (size_t)n);
 }
 
+#define NTFS_SECURITY "system.ntfs_security"
+
 /* What the driver has for those who ask by name. */
 static int read_unlisted(const struct place *at, struct xattrs *x)
 {
-	static const char *const names[] = { "system.ntfs_security", "system.ntfs_attrib" };
+	static const char *const names[] = { NTFS_SECURITY, "system.ntfs_attrib" };
 	int first = 0;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -168,8 +170,28 @@ static int on_stream(void *arg, const char *name, uint64_t size, void *stream)
 	return r == -ENOMEM ? r : 0;
 }
 
-/* Alternate data streams, as "user.NAME". */
-static int read_streams(struct native *native, int fd, int dirfd, const char *name, struct xattrs *x)
+/* A descriptor that the file has itself. The driver reads only those that all files share. */
+static int read_descriptor(struct ntfs *ntfs, uint64_t ino, struct xattrs *x)
+{
+	uint8_t *p;
+	ssize_t n;
+	int r;
+
+	for (size_t i = 0; i < x->nr; i++) {
+		if (!strcmp(x->v[i].name, NTFS_SECURITY))
+			return 0;
+	}
+	r = reserve(x, NTFS_SECURITY, PXAR_XATTR_VALUE_MAX, &p);
+	if (r < 0)
+		return r;
+	n = ntfs_read_descriptor(ntfs, ino, p, PXAR_XATTR_VALUE_MAX);
+	if (n < 0)
+		return n == -ENODATA ? 0 : (int)n;
+	return append(x, NTFS_SECURITY, (size_t)n);
+}
+
+/* What the driver does not show: descriptors of their own, and alternate data streams, as "user.NAME". */
+static int read_native(struct native *native, int fd, int dirfd, const char *name, struct xattrs *x)
 {
 	struct ntfs *ntfs;
 	struct statx st;
@@ -179,7 +201,12 @@ static int read_streams(struct native *native, int fd, int dirfd, const char *na
 		r = fd >= 0 ? resolve_stat(fd, ".", &st) : resolve_stat(dirfd, name, &st);
 	if (r == -ENOTDIR)
 		r = resolve_stat(dirfd, name, &st);
-	return r == 0 ? ntfs_each_stream(ntfs, st.stx_ino, on_stream, x) : r;
+	if (r < 0)
+		return r;
+	r = read_descriptor(ntfs, st.stx_ino, x);
+	if (r < 0)
+		fail(x, r, "read the security descriptor");
+	return ntfs_each_stream(ntfs, st.stx_ino, on_stream, x);
 }
 
 int xattrs_read(struct native *native, int fd, int dirfd, const char *name, struct xattrs *x)
@@ -212,7 +239,7 @@ int xattrs_read(struct native *native, int fd, int dirfd, const char *name, stru
 		r = read_unlisted(&place, x);
 		if (r < 0)
 			fail(x, r, what);
-		r = read_streams(native, fd, dirfd, name, x);
+		r = read_native(native, fd, dirfd, name, x);
 		if (r < 0)
 			fail(x, r, "read the alternate data streams");
 	}

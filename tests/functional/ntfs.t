@@ -129,6 +129,18 @@ def check_sparse(tap, pluck, scratch, source):
            "ntfs: a stream that is smaller than it says is an error", r, os.listdir(target))
 
 
+def check_own_descriptor(tap, pluck, source):
+    """
+    Before Windows 2000 each file had one in its own record, as ntfscp still makes it; then they came to be in one place, $Secure, which is where
+    the driver looks. Self-relative, with an entry for everyone (S-1-1-0).
+    """
+    e = M.listed_entry(b"", pluck.json("stat", *source, "--output-format", "json", "sda/raw/other-tag"))
+    seen = e.xattrs.get("system.ntfs_security", b"")
+    tap.ok(seen[:4] == b"\x01\0\x04\x80" and bytes((1, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0)) in seen, "ntfs: a file's own security descriptor", e.xattrs)
+    r = pluck.run("extract", *source, "--format", "tar", "sda/raw/other-tag", "-")
+    tap.ok(r.code == 0 and b"SCHILY.xattr.system.ntfs_security=" + seen in r.out, "ntfs: and in a tar", r)
+
+
 def check_elsewhere(tap, pluck, scratch, source):
     """Listed, as their size is known; an error of the file, with its reason, and no zeros in its place."""
     names = {"offline": CLOUD, "recall": CLOUD, "cloud": CLOUD, "dedup": DEDUP}
@@ -160,6 +172,7 @@ def check_edited(tap, scratch):
     make_edited(scratch, image)
     with Pluck(scratch) as pluck:
         check_sparse(tap, pluck, scratch, ["--disk", "sda=" + image])
+        check_own_descriptor(tap, pluck, ["--disk", "sda=" + image])
         check_elsewhere(tap, pluck, scratch, ["--disk", "sda=" + image])
 
 

@@ -338,23 +338,25 @@ static const struct {
 	} attr[4];
 	size_t cut;		/* bytes missing at the end; the record has 256 */
 	uint16_t first;		/* where the attributes begin, if not 0 */
-	bool want;
+	enum { NEITHER, STREAMS, DESCRIPTOR, EITHER } want;	/* what there may be */
 } records[] = {
-	{ "one stream without a name", { { 0x10, 48, 0 }, { 0x80, 32, 0 }, { UINT32_MAX, 0, 0 } }, 0, 0, false },
-	{ "nothing", { { UINT32_MAX, 0, 0 } }, 0, 0, false },
-	{ "a named stream", { { 0x80, 32, 0 }, { 0x80, 32, 5 }, { UINT32_MAX, 0, 0 } }, 0, 0, true },
-	{ "a named index", { { 0x90, 32, 4 }, { UINT32_MAX, 0, 0 } }, 0, 0, false },
-	{ "further records", { { 0x10, 48, 0 }, { 0x20, 32, 0 }, { UINT32_MAX, 0, 0 } }, 0, 0, true },
-	{ "no end", { { 0x10, 48, 0 }, { 0x80, 152, 0 } }, 0, 0, true },
-	{ "an attribute of no size", { { 0x10, 0, 0 }, { UINT32_MAX, 0, 0 } }, 0, 0, true },
-	{ "an attribute too short for itself", { { 0x10, 8, 0 }, { UINT32_MAX, 0, 0 } }, 0, 0, true },
-	{ "an attribute beyond the end", { { 0x10, 201, 0 }, { UINT32_MAX, 0, 0 } }, 0, 0, true },
-	{ "an attribute without end", { { 0x10, UINT32_MAX, 0 }, { UINT32_MAX, 0, 0 } }, 0, 0, true },
-	{ "attributes in the head", { { UINT32_MAX, 0, 0 } }, 0, 0x10, true },
-	{ "attributes beyond the end", { { UINT32_MAX, 0, 0 } }, 0, 0xfff0, true },
-	{ "the end cut", { { UINT32_MAX, 0, 0 } }, 256 - 0x38 - 3, 0, true },
-	{ "no head", { { UINT32_MAX, 0, 0 } }, 256 - 0x15, 0, true },
-	{ "no record", { { UINT32_MAX, 0, 0 } }, 256, 0, true },
+	{ "one stream without a name", { { 0x10, 48, 0 }, { 0x80, 32, 0 }, { UINT32_MAX, 0, 0 } }, 0, 0, NEITHER },
+	{ "nothing", { { UINT32_MAX, 0, 0 } }, 0, 0, NEITHER },
+	{ "a named stream", { { 0x80, 32, 0 }, { 0x80, 32, 5 }, { UINT32_MAX, 0, 0 } }, 0, 0, STREAMS },
+	{ "a descriptor", { { 0x10, 48, 0 }, { 0x50, 32, 0 }, { UINT32_MAX, 0, 0 } }, 0, 0, DESCRIPTOR },
+	{ "a descriptor with a name", { { 0x50, 32, 1 }, { UINT32_MAX, 0, 0 } }, 0, 0, NEITHER },
+	{ "a named index", { { 0x90, 32, 4 }, { UINT32_MAX, 0, 0 } }, 0, 0, NEITHER },
+	{ "further records", { { 0x10, 48, 0 }, { 0x20, 32, 0 }, { UINT32_MAX, 0, 0 } }, 0, 0, EITHER },
+	{ "no end", { { 0x10, 48, 0 }, { 0x80, 152, 0 } }, 0, 0, EITHER },
+	{ "an attribute of no size", { { 0x10, 0, 0 }, { UINT32_MAX, 0, 0 } }, 0, 0, EITHER },
+	{ "an attribute too short for itself", { { 0x10, 8, 0 }, { UINT32_MAX, 0, 0 } }, 0, 0, EITHER },
+	{ "an attribute beyond the end", { { 0x10, 201, 0 }, { UINT32_MAX, 0, 0 } }, 0, 0, EITHER },
+	{ "an attribute without end", { { 0x10, UINT32_MAX, 0 }, { UINT32_MAX, 0, 0 } }, 0, 0, EITHER },
+	{ "attributes in the head", { { UINT32_MAX, 0, 0 } }, 0, 0x10, EITHER },
+	{ "attributes beyond the end", { { UINT32_MAX, 0, 0 } }, 0, 0xfff0, EITHER },
+	{ "the end cut", { { UINT32_MAX, 0, 0 } }, 256 - 0x38 - 3, 0, EITHER },
+	{ "no head", { { UINT32_MAX, 0, 0 } }, 256 - 0x15, 0, EITHER },
+	{ "no record", { { UINT32_MAX, 0, 0 } }, 256, 0, EITHER },
 };
 
 static void test_records(void **state)
@@ -377,8 +379,10 @@ static void test_records(void **state)
 			if (records[i].attr[k].type == UINT32_MAX)
 				break;
 		}
-		if (ntfs_record_has_streams(p, sizeof(p) - records[i].cut) != records[i].want)
+		if (ntfs_record_has_streams(p, sizeof(p) - records[i].cut) != !!(records[i].want & STREAMS))
 			fail_msg("%s", records[i].name);
+		if (ntfs_record_has_descriptor(p, sizeof(p) - records[i].cut) != !!(records[i].want & DESCRIPTOR))
+			fail_msg("%s, descriptor", records[i].name);
 	}
 	assert_true(ntfs_record_has_streams((const uint8_t *)"BAAD", 4));
 }
