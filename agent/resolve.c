@@ -12,6 +12,7 @@
 #include "agent/disk.h"
 #include "agent/fsmount.h"
 #include "agent/part.h"
+#include "agent/probe.h"
 #include "agent/work.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -138,6 +139,7 @@ int target_parse(struct agent *a, const char *path, size_t len, struct target *r
 
 int target_device(struct agent *a, const struct target *t, char *ret, struct err *err)
 {
+	struct probe whole;
 	struct part p;
 	int r = disk_locate(t->disk, err);
 
@@ -148,6 +150,9 @@ int target_device(struct agent *a, const struct target *t, char *ret, struct err
 		return 0;
 	}
 	r = part_find(a, t->disk->dev, t->part, &p, err);
+	/* A table that cannot be read has no partitions for the kernel. */
+	if (r == -ENOENT && probe_device(t->disk->dev, &whole) == -EIO)
+		return err_set(err, -EIO, "cannot read disk '%s'", t->disk->name);
 	if (r == -ENOENT)
 		return err_text(err, r, "bucket/component path not found: %s/%s", t->disk->name, t->shown);
 	if (r < 0)

@@ -102,6 +102,14 @@ static void raw_volume(struct agent *a, struct jsonw *w, const struct agent_disk
 	jsonw_object_end(w);
 }
 
+/* @code: what failed with it, negative errno. */
+static void error_fields(struct jsonw *w, int code, const char *text)
+{
+	jsonw_key_string(w, "error", text);
+	if (code == -EIO)
+		jsonw_key_bool(w, "unreadable", true);
+}
+
 static void part_volume(struct agent *a, struct jsonw *w, const struct agent_disk *d, bool dynamic,
 			const struct part *part)
 {
@@ -120,7 +128,7 @@ static void part_volume(struct agent *a, struct jsonw *w, const struct agent_dis
 	text_field(w, "part-name", part->name);
 	if (r < 0) {
 		err_set(&err, r, "cannot read the partition");
-		jsonw_key_string(w, "error", err.text);
+		error_fields(w, r, err.text);
 	} else {
 		content_fields(a, w, &p, part->dev, d, below);
 		if (dynamic && !p.type[0])
@@ -148,14 +156,17 @@ static int children(struct request *q, struct jsonw *w, const struct agent_disk 
 {
 	CLEANUP_PARTS struct part_list l = { 0 };
 	const bool dynamic = part_table_is_dynamic(d->dev);
-	struct probe whole;
-	int r = part_scan(q->a, d->dev, true, &l, err);
+	struct probe whole = { 0 };
+	int r = part_scan(q->a, d->dev, true, &l, err), bad;
 
 	if (r < 0)
 		return r;
-	r = probe_device(d->dev, &whole);
-	if (r < 0)
-		return err_set(err, r, "cannot read the disk");
+	/* A part of it that cannot be read, be it the second table at its end, takes no partition away. */
+	bad = probe_device(d->dev, &whole);
+	if (bad < 0)
+		(void)err_set(err, bad, "cannot read the disk");
+	if (bad < 0 && !l.nr)
+		return bad;
 	if (!l.nr && !whole.type[0])
 		return err_text(err, -ENODEV, "no partition table and no known file system");
 	jsonw_key(w, "children");
@@ -169,7 +180,7 @@ static int children(struct request *q, struct jsonw *w, const struct agent_disk 
 		else if (bucket_shows(&l.v[i], &whole))
 			part_volume(q->a, w, d, dynamic, &l.v[i]);
 	jsonw_array_end(w);
-	return 0;
+	return bad;
 }
 
 static void disk_volume(struct request *q, struct jsonw *w, struct agent_disk *d)
@@ -192,7 +203,7 @@ static void disk_volume(struct request *q, struct jsonw *w, struct agent_disk *d
 		r = size ? children(q, w, d, size, &err) : 0;
 	}
 	if (r < 0)
-		jsonw_key_string(w, "error", err.text);
+		error_fields(w, r, err.text);
 	if (work_is_left_out(q->a, d, ""))
 		jsonw_key_bool(w, "left-out", true);
 	jsonw_object_end(w);

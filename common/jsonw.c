@@ -44,6 +44,12 @@ static void close_level(struct jsonw *w, char c)
 	w->comma = true;
 }
 
+void jsonw_raw(struct jsonw *w, const char *json)
+{
+	before_value(w);
+	buf_str(w->out, json);
+}
+
 void jsonw_object_begin(struct jsonw *w)
 {
 	open_level(w, '{');

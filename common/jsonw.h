@@ -37,6 +37,8 @@ void jsonw_i64(struct jsonw *w, int64_t v);
 void jsonw_ns(struct jsonw *w, int64_t sec, uint32_t nsec);
 void jsonw_bool(struct jsonw *w, bool v);
 void jsonw_null(struct jsonw *w);
+/** jsonw_raw() - a value that is JSON already. */
+void jsonw_raw(struct jsonw *w, const char *json);
 
 /* key and value in one */
 void jsonw_key_string(struct jsonw *w, const char *key, const char *value);

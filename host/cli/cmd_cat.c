@@ -84,10 +84,13 @@ static int cat_path(struct target *t, const char *text, bool base64, struct err 
 	}
 	if (r == 0 && n < 0 && from.client)
 		n = target_why(t, (int)n, err);
+	r = r < 0 ? r : (int)n;
+	if (r < 0 && from.client && exit_from_errno(r) == EXIT_DAMAGED)
+		(void)target_report_damage(t, NULL);
 	archive_stream_close(from.archive);
 	client_free(from.client);
 	target_path_free(&p);
-	return r < 0 ? r : (int)n;
+	return r;
 }
 
 static bool needs_vm(struct target *t, const char *text, bool base64)
@@ -128,11 +131,11 @@ static int run(const struct args *a)
 		r = target_open(&t, &err);
 	if (r == 0)
 		r = cat_all(a, &t, pos, &err);
+	if (r < 0 && out_failed != -EPIPE)
+		r = cli_fail(&err, r);
 	target_free(&t);
 	if (out_failed == -EPIPE)
 		return EXIT_PARTIAL;
-	if (r < 0)
-		r = cli_fail(&err, r);
 	return out_failed ? EXIT_TARGET : r;
 }
 

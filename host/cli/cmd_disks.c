@@ -191,12 +191,25 @@ static size_t tell_left_out(const json_t *list, const char *above, unsigned int 
 	return nr;
 }
 
+static bool has_unreadable(const json_t *list, unsigned int depth)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach((json_t *)list, i, v)
+		if (json_is_true(json_object_get(v, "unreadable")) ||
+		    (depth < TREE_DEPTH_MAX && has_unreadable(json_object_get(v, "children"), depth + 1)))
+			return true;
+	return false;
+}
+
 static int run_disks(const struct args *a)
 {
 	struct err err = ERR_INIT;
 	struct target t = { 0 };
 	enum cli_format format;
 	size_t pos = 0, left_out = 0;
+	bool unreadable;
 	json_t *list = NULL;
 	int r;
 
@@ -214,9 +227,14 @@ static int run_disks(const struct args *a)
 		left_out = tell_left_out(list, "", 0);
 	if (r == 0 && print_tree(list, &t, format) == -ENOMEM)
 		r = err_set(&err, -ENOMEM, "disks");
+	unreadable = has_unreadable(list, 0);
+	if (r == 0 && unreadable)
+		(void)target_report_damage(&t, NULL);
 	json_decref(list);
 	target_free(&t);
-	return r < 0 ? cli_fail(&err, r) : left_out ? EXIT_PARTIAL : EXIT_OK;
+	if (r < 0)
+		return cli_fail(&err, r);
+	return unreadable ? EXIT_DAMAGED : left_out ? EXIT_PARTIAL : EXIT_OK;
 }
 
 const struct command cmd_disks = {

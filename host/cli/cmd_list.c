@@ -206,7 +206,7 @@ static int verdict(const struct listing *l, const struct target *t, int r, const
 		status = EXIT_PARTIAL;
 	if (status == EXIT_PARTIAL && l->unreadable && l->in_archive)
 		status = EXIT_DAMAGED;
-	if ((status == EXIT_DAMAGED || l->unreadable) && !l->in_archive && t->nr_disks && target_report_damage(t) > 0)
+	if ((status == EXIT_DAMAGED || l->unreadable) && !l->in_archive && t->nr_disks && target_report_damage(t, NULL) > 0)
 		status = EXIT_DAMAGED;
 	return status;
 }

@@ -111,6 +111,8 @@ int extract_command(const struct args *a, extract_prepare_fn *prepare)
 		r = extract_verdict(&x, extract_run(&x, &err), &err);
 	} else {
 		r = cli_fail(&err, r);
+		if (r == EXIT_DAMAGED && x.has_image)
+			(void)target_report_damage(x.target, &x.machine.unreadable);
 	}
 	r = run_report_end(&x.machine, &x.sum, r, &err);
 	if (cli_has_json_lines())

@@ -164,7 +164,7 @@ int extract_verdict(struct extract *x, int r, struct err *err)
 	report(x, x->quiet || r < 0);
 	damage = x->damaged != 0;
 	if (x->has_image && (r < 0 || s->incomplete || x->errors))
-		damage += target_report_damage(x->target);
+		damage += target_report_damage(x->target, &x->machine.unreadable);
 	if (r < 0) {
 		int status = cli_fail(err, r);
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -175,8 +176,10 @@ int run_report_end(struct run_report *r, const struct restore_report *sum, int s
 	struct jsonw *w = &r->w;
 	struct timespec now;
 
-	if (r->fd < 0)
+	if (r->fd < 0) {
+		free(r->unreadable);
 		return status;
+	}
 	if (r->has_files)
 		jsonw_array_end(w);
 	jsonw_key(w, "problems");
@@ -190,6 +193,11 @@ int run_report_end(struct run_report *r, const struct restore_report *sum, int s
 		jsonw_array_begin(w);
 		buf_add(&r->out, r->notes.data, r->notes.len);
 		jsonw_array_end(w);
+	}
+	if (r->unreadable) {
+		jsonw_key(w, "unreadable");
+		jsonw_raw(w, r->unreadable);
+		free(r->unreadable);
 	}
 	run_report_totals(w, sum);
 	if (err->code)

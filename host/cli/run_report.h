@@ -20,6 +20,7 @@ struct run_report {
 	bool has_files;
 	struct timespec begun;
 	uint64_t nr, nr_told;		/* problems; too many of them are only counted */
+	char *unreadable;	/* ranges of disks, as JSON (session_damage()); owned; NULL: none */
 	int error;		/* the first failure to write */
 };
 

@@ -137,7 +137,11 @@ bool target_ran_out(const struct target *t, struct err *err);
 /** target_sessions() - all of this user's sessions, as session_status_json() gives them (caller decrefs). Return: 0; negative errno. */
 int target_sessions(json_t **ret, struct err *err);
 
-/** target_report_damage() - name the ranges of the disks that could not be read. Return: how many; 0 also if unknown. */
-int target_report_damage(const struct target *t);
+/**
+ * target_report_damage() - name the ranges of the disks that could not be read
+ * @ret_json: all of them as session_damage() gives them, malloc'ed, where there are any; may be NULL
+ * Return: how many; 0 also if unknown, which is said.
+ */
+int target_report_damage(const struct target *t, char **ret_json);
 
 #endif

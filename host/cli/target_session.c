@@ -172,30 +172,50 @@ int target_stat(const struct target *t, const struct target_path *p, json_t **re
 	return r;
 }
 
-int target_report_damage(const struct target *t)
+/* The first ones, then how much more there is. */
+static void tell_ranges(json_t *all)
 {
-	CLEANUP_FREE char *text = NULL;
-	struct err err = ERR_INIT;
-	json_t *list, *o;
+	const json_t *list = json_object_get(all, "ranges");
+	json_int_t nr = json_integer_value(json_object_get(all, "unlisted"));
+	json_int_t bytes = json_integer_value(json_object_get(all, "unlisted-bytes"));
+	const bool uncounted = json_is_true(json_object_get(all, "uncounted"));
+	json_t *o;
 	size_t i;
-	int r = session_damage(&t->spec, &text, &err);
 
-	if (r <= 0)
-		return 0;
-	list = json_loads(text, 0, NULL);
-	json_array_foreach(list, i, o) {
+	json_array_foreach((json_t *)list, i, o) {
 		const char *disk = "?", *why = "?";
 		json_int_t off = 0, len = 0;
 
-		if (i == CLI_NOTES_MAX)
-			break;
 		(void)json_unpack(o, "{s?s,s?I,s?I,s?s}", "disk", &disk, "offset", &off, "length", &len, "error", &why);
-		cli_error("disk '%s': %" JSON_INTEGER_FORMAT " bytes at %" JSON_INTEGER_FORMAT " cannot be read: %s",
-			  disk, len, off, why);
+		if (i < CLI_NOTES_MAX) {
+			cli_error("disk '%s': %" JSON_INTEGER_FORMAT " bytes at %" JSON_INTEGER_FORMAT " cannot be read: %s", disk, len, off,
+				  why);
+			continue;
+		}
+		nr++;
+		bytes += len;
 	}
-	if (r > CLI_NOTES_MAX)
-		cli_error("and %d more ranges", r - CLI_NOTES_MAX);
-	json_decref(list);
+	if (nr || uncounted)
+		cli_error("and %s%" JSON_INTEGER_FORMAT " more range%s of %" JSON_INTEGER_FORMAT " bytes that cannot be read",
+			  uncounted ? "at least " : "", nr, nr == 1 ? "" : "s", bytes);
+}
+
+int target_report_damage(const struct target *t, char **ret_json)
+{
+	CLEANUP_FREE char *text = NULL;
+	struct err err = ERR_INIT;
+	json_t *all;
+	int r = session_damage(&t->spec, &text, &err);
+
+	if (r < 0)
+		cli_error("what of the disks could not be read is not known: %s", err.text);
+	if (r <= 0)
+		return 0;
+	all = json_loads(text, 0, NULL);
+	tell_ranges(all);
+	json_decref(all);
+	if (ret_json)
+		*ret_json = TAKE_PTR(text);
 	return r;
 }
 

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,7 @@
 #define ADMIN_WHY_STEP_MS 50
 
 /* Return: code of the answer (0 OK), @ret_payload what came with it; -ENOENT there is no session; negative errno. */
-static int ask(int dir, const char *hash, enum control_op op, uint32_t vm, char **ret_payload)
+static int ask(int dir, const char *hash, enum control_op op, uint32_t number, char **ret_payload)
 {
 	struct control_header h;
 	CLEANUP_CLOSE int fd = -1;
@@ -40,7 +41,7 @@ static int ask(int dir, const char *hash, enum control_op op, uint32_t vm, char 
 	fd = state_connect(dir, hash);
 	if (fd < 0)
 		return fd;
-	r = op == CONTROL_WHY ? control_send_why(fd, vm) : control_send_request(fd, op, NULL);
+	r = control_send_question(fd, op, number);
 	if (r == 0)
 		r = control_recv(fd, ADMIN_ANSWER_MS, &h, ret_payload);
 	if (r < 0)
@@ -48,36 +49,55 @@ static int ask(int dir, const char *hash, enum control_op op, uint32_t vm, char 
 	return h.kind == CONTROL_PROGRESS ? -EPROTO : h.code;
 }
 
-static int ask_spec(const struct session_spec *spec, enum control_op op, uint32_t vm, char **ret_payload,
+static int ask_spec(const struct session_spec *spec, enum control_op op, uint32_t number, char **ret_payload,
 		    struct err *err)
 {
 	char hash[STATE_HASH_LEN + 1];
 	CLEANUP_CLOSE int dir = spec_open_state(spec, hash, err);
 
-	return dir < 0 ? dir : ask(dir, hash, op, vm, ret_payload);
+	return dir < 0 ? dir : ask(dir, hash, op, number, ret_payload);
+}
+
+/* One answer from range @first on. Return: 1; 0 there is no session; negative errno. */
+static int damage_page(const struct session_spec *spec, size_t first, json_t **ret, struct err *err)
+{
+	CLEANUP_FREE char *text = NULL;
+	int r = ask_spec(spec, CONTROL_DAMAGE, (uint32_t)first, &text, err);
+
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		return 0;
+	if (r < 0)
+		return err_set(err, r, "ask the session for damage");
+	*ret = json_loads(text, 0, NULL);
+	return json_is_array(json_object_get(*ret, "ranges")) ? 1 : err_set(err, -EPROTO, "the session's answer");
 }
 
 int session_damage(const struct session_spec *spec, char **ret_json, struct err *err)
 {
-	CLEANUP_FREE char *text = NULL;
-	json_t *j;
-	int r;
+	json_t *all = NULL, *ranges;
+	int r = damage_page(spec, 0, &all, err);
 
-	r = ask_spec(spec, CONTROL_DAMAGE, 0, &text, err);
-	if (r == -ENOENT || r == -ECONNREFUSED) {
-		*ret_json = strdup("[]");
-		return *ret_json ? 0 : -ENOMEM;
+	ranges = json_object_get(all, "ranges");
+	for (size_t had = 0, n = json_array_size(ranges); r > 0 && n > had && n <= INT_MAX; n = json_array_size(ranges)) {
+		json_t *more = NULL;
+
+		had = n;
+		/* Ranges come behind those that are there; counts are those of the last answer. */
+		r = damage_page(spec, n, &more, err);
+		if (r > 0 && json_array_extend(ranges, json_object_get(more, "ranges")) == 0 && json_object_del(more, "ranges") == 0)
+			r = json_object_update(all, more) == 0 ? 1 : -ENOMEM;
+		json_decref(more);
 	}
-	if (r < 0)
-		return err_set(err, r, "ask the session for damage");
-	j = json_loads(text, 0, NULL);
-	if (!json_is_array(j)) {
-		json_decref(j);
-		return err_set(err, -EPROTO, "the session's answer");
+	if (r > 0) {
+		size_t nr = json_array_size(ranges) + (size_t)json_integer_value(json_object_get(all, "unlisted"));
+
+		(void)json_object_del(all, "listed");
+		r = nr > INT_MAX ? INT_MAX : (int)nr;
+		*ret_json = json_dumps(all, JSON_COMPACT);
+		if (!*ret_json)
+			r = err_set(err, -ENOMEM, "damage");
 	}
-	r = (int)json_array_size(j);
-	json_decref(j);
-	*ret_json = TAKE_PTR(text);
+	json_decref(all);
 	return r;
 }
 

@@ -112,9 +112,9 @@ static const char *name_of(void *arg, uint32_t disk)
 	return disks_name(arg, disk);
 }
 
-static void answer_damage(struct caller *c)
+static void answer_damage(struct caller *c, uint32_t first)
 {
-	CLEANUP_FREE char *text = damage_json(&c->b->damage, name_of, &c->b->disks);
+	CLEANUP_FREE char *text = damage_json(&c->b->damage, first, name_of, &c->b->disks);
 
 	answer(c, text ? 0 : -ENOMEM, text ? text : "damage");
 }
@@ -207,10 +207,10 @@ static void serve_request(struct caller *c)
 		answer_status(c);
 		break;
 	case CONTROL_DAMAGE:
-		answer_damage(c);
+		answer_damage(c, rq.number);
 		break;
 	case CONTROL_WHY:
-		answer_why(c, rq.vm);
+		answer_why(c, rq.number);
 		break;
 	case CONTROL_STOP:
 		b->state = BROKER_END;

@@ -50,9 +50,9 @@ int control_send_request(int fd, enum control_op op, const uint8_t *fingerprint)
 	return send_all(fd, &rq, sizeof(rq), true);
 }
 
-int control_send_why(int fd, uint32_t vm)
+int control_send_question(int fd, enum control_op op, uint32_t number)
 {
-	const struct control_request rq = { .magic = CONTROL_MAGIC, .op = CONTROL_WHY, .vm = vm };
+	const struct control_request rq = { .magic = CONTROL_MAGIC, .op = op, .number = number };
 
 	return send_all(fd, &rq, sizeof(rq), true);
 }

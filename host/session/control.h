@@ -17,7 +17,7 @@
 #include "common/err.h"
 #include "common/wire.h"
 
-#define CONTROL_MAGIC 0x33434c50u	/* "PLC3": the digit is the version */
+#define CONTROL_MAGIC 0x34434c50u	/* "PLC4": the digit is the version */
 #define CONTROL_PAYLOAD_MAX (1u << 20)
 
 enum control_op { CONTROL_CONNECT = 1, CONTROL_STATUS, CONTROL_STOP, CONTROL_DAMAGE, CONTROL_WHY };
@@ -29,7 +29,7 @@ struct control_request {
 	uint32_t op;
 	uint32_t has_key;	/* 0 or 1 */
 	uint8_t fingerprint[32];	/* zero without a key */
-	uint32_t vm;		/* WHY: which one, as CONNECT told */
+	uint32_t number;	/* WHY: of the VM, as CONNECT told; DAMAGE: of the first range that is wanted */
 };
 
 /* The session that is there: what it was started with may be other than what this caller asks for. */
@@ -54,8 +54,8 @@ int control_check_header(const struct control_header *h);
 
 /** control_send_request() - blocking. @fingerprint: of the key; NULL if there is none. Return: 0; negative errno. */
 int control_send_request(int fd, enum control_op op, const uint8_t *fingerprint);
-/** control_send_why() - the same for WHY. */
-int control_send_why(int fd, uint32_t vm);
+/** control_send_question() - the same for what needs no key. @number: for WHY and DAMAGE. */
+int control_send_question(int fd, enum control_op op, uint32_t number);
 
 /**
  * control_send() - one frame, without waiting unless @wait

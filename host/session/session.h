@@ -77,8 +77,9 @@ char *session_name(const struct session_spec *spec);
 
 /**
  * session_damage() - ranges of sources that could not be read since the session began
- * @ret_json: malloc'ed JSON array of {"disk","offset","length","error"} (at most 1000)
- * Return: number of damaged ranges; negative errno.
+ * @ret_json: malloc'ed JSON object {"ranges": [{"disk","offset","length","error"}..], "unlisted", "unlisted-bytes", "uncounted"}, if there
+ *            are any: the ranges that are listed, how many are not and their bytes, and whether there are even more than these
+ * Return: number of ranges; 0 also if there is no session; negative errno.
  */
 int session_damage(const struct session_spec *spec, char **ret_json, struct err *err);
 

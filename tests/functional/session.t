@@ -109,7 +109,7 @@ def call(pluck):
     s = socket.socket(socket.AF_UNIX)
     s.settimeout(60)
     s.connect(os.path.join(pluck.state_dir(), next(n for n in pluck.state_files() if n.endswith(".sock"))))
-    s.sendall(struct.pack("=III32sI", 0x33434C50, 1, 0, bytes(32), 0))
+    s.sendall(struct.pack("=III32sI", 0x34434C50, 1, 0, bytes(32), 0))
     return s
 
 

@@ -175,7 +175,7 @@ def public_copy(scratch):
 
 # -- the control protocol (host/session/control.h), spoken by hand ---------------------------------------------
 
-CONTROL_MAGIC = 0x33434C50
+CONTROL_MAGIC = 0x34434C50
 CONTROL_READY = "=64sIIIII"	# ticket, memory, idle time-out, jail, KVM, number of the VM
 
 

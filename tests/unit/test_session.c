@@ -319,21 +319,74 @@ static const char *disk_name(void *arg, uint32_t disk)
 	return disk ? "b" : "a";
 }
 
+static void expect_page(const struct damage *d, size_t first, const char *want)
+{
+	CLEANUP_FREE char *text = damage_json(d, first, disk_name, NULL);
+
+	assert_non_null(text);
+	assert_string_equal(text, want);
+}
+
 static void test_damage(void **state)
 {
 	struct damage d = { 0 };
-	CLEANUP_FREE char *text = NULL;
 
 	(void)state;
+	expect_page(&d, 0, "{\"ranges\":[],\"listed\":0,\"unlisted\":0,\"unlisted-bytes\":0,\"uncounted\":false}");
 	damage_add(&d, 1, 4096, 512, "bad \"chunk\"");
 	damage_add(&d, 1, 4096, 512, "again");
-	text = damage_json(&d, disk_name, NULL);
-	assert_string_equal(text, "[{\"disk\":\"b\",\"offset\":4096,\"length\":512,\"error\":\"bad \\\"chunk\\\"\"}]");
-	for (uint64_t i = 0; i < 2 * DAMAGE_MAX; i++)
-		damage_add(&d, 0, i * 512, 512, "x");
-	assert_int_equal(d.nr, DAMAGE_MAX);
-	assert_int_equal(d.lost, DAMAGE_MAX + 1);
+	damage_add(&d, 1, 4200, 8, "a part of it");
+	damage_add(&d, 1, 4096, 0, "nothing");
+	expect_page(&d, 0, "{\"ranges\":[{\"disk\":\"b\",\"offset\":4096,\"length\":512,\"error\":\"bad \\\"chunk\\\"\"}],"
+			   "\"listed\":1,\"unlisted\":0,\"unlisted-bytes\":0,\"uncounted\":false}");
+	expect_page(&d, 1, "{\"ranges\":[],\"listed\":1,\"unlisted\":0,\"unlisted-bytes\":0,\"uncounted\":false}");
+	damage_add(&d, 0, 4096, 512, "of another disk");
+	damage_add(&d, 1, UINT64_MAX - 1, 512, "beyond all");
+	assert_int_equal(d.nr, 3);
+	assert_int_equal(d.ranges[2].len, 1);
 	damage_free(&d);
+}
+
+/* What is not listed is counted: no byte twice, in whatever order and size it comes. */
+static void test_damage_counts(void **state)
+{
+	struct damage d = { 0 };
+	CLEANUP_FREE char *page = NULL;
+
+	(void)state;
+	for (uint64_t i = 0; i < DAMAGE_LISTED; i++)
+		damage_add(&d, 0, i * 1024, 512, "x");
+	assert_int_equal(d.nr, DAMAGE_LISTED);
+	assert_int_equal(d.unlisted, 0);
+	damage_add(&d, 0, 0, 512, "listed");
+	assert_int_equal(d.unlisted, 0);
+	damage_add(&d, 0, 256, 1024, "between two, and halves of both");
+	assert_int_equal(d.unlisted, 1);
+	assert_int_equal(d.unlisted_bytes, 512);
+	damage_add(&d, 0, 512, 512, "known now");
+	damage_add(&d, 0, 0, (uint64_t)DAMAGE_LISTED * 1024, "all that is between");
+	assert_int_equal(d.unlisted, 2);
+	assert_int_equal(d.unlisted_bytes, DAMAGE_LISTED * 512);
+	assert_int_equal(d.nr_extents, 1);
+	/* downwards, on another disk */
+	for (uint64_t i = 1000; i--;)
+		damage_add(&d, 1, i * 8192, 4096, "y");
+	assert_int_equal(d.unlisted, 1002);
+	assert_int_equal(d.unlisted_bytes, DAMAGE_LISTED * 512 + 1000 * 4096);
+	assert_int_equal(d.nr_extents, 1001);
+	page = damage_json(&d, DAMAGE_LISTED - 1, disk_name, NULL);
+	assert_non_null(strstr(page, "\"offset\":4193280,"));
+	assert_non_null(strstr(page, "\"listed\":4096,\"unlisted\":1002,\"unlisted-bytes\":6193152,\"uncounted\":false}"));
+	/* more pieces than it knows: what is new is not known, and that is said */
+	for (uint64_t i = 0; i < DAMAGE_EXTENTS; i++)
+		damage_add(&d, 2, i * 1024, 512, "z");
+	assert_int_equal(d.nr_extents, DAMAGE_EXTENTS);
+	assert_int_equal(d.unlisted, 1002 + DAMAGE_EXTENTS - 1001);
+	assert_true(d.uncounted);
+	damage_add(&d, 2, 512, 512, "what joins two needs no room");
+	assert_int_equal(d.unlisted_bytes, 6193152 + (DAMAGE_EXTENTS - 1001) * 512ull + 512);
+	damage_free(&d);
+	assert_null(d.extents);
 }
 
 int main(void)
@@ -341,7 +394,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_locks),	  cmocka_unit_test(test_dir_modes),  cmocka_unit_test(test_socket), cmocka_unit_test(test_hash),
 		cmocka_unit_test(test_spec_json), cmocka_unit_test(test_spec_check), cmocka_unit_test(test_control), cmocka_unit_test(test_key),
-		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_damage),	  cmocka_unit_test(test_damage_counts),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
