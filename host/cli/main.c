@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pluck: one program in three roles. The command; "pluck __session SPEC_FD READY_FD", the broker; "pluck __device", the
- * device process with its link at descriptor 3. The last two are started by pluck itself.
+ * pluck: one program in four roles. The command; "pluck __session SPEC_FD READY_FD", the broker; "pluck __device", the
+ * device process with its link at descriptor 3; "pluck __jail ...", which ends QEMU's jail when the session is gone. The last three are
+ * started by pluck itself.
  */
 #include <fcntl.h>
 #include <locale.h>
@@ -15,6 +16,7 @@
 #include "host/cli/compat.h"
 #include "host/dev/dev.h"
 #include "host/session/session.h"
+#include "host/vm/warden.h"
 
 #define DEVICE_LINK_FD 3
 
@@ -78,6 +80,8 @@ int main(int argc, char **argv)
 		return role_session(argv[2], argv[3]);
 	if (argc == 2 && !strcmp(argv[1], "__device"))
 		return dev_main(DEVICE_LINK_FD);
+	if (argc > 5 && !strcmp(argv[1], "__jail"))
+		return warden_main(argv + 2);
 	open_standard_fds();
 	(void)setlocale(LC_CTYPE, "");
 	cli_signals_init();

@@ -144,8 +144,6 @@ int machine_start(struct broker *b, bool kvm, struct err *err);
 void machine_stop(struct broker *b);
 /** machine_device_killed() - has somebody else ended the device process (SIGKILL, SIGTERM)? */
 bool machine_device_killed(const struct machine *m);
-/** machine_reap() - wait, for a second at most, for what became our children (we are subreaper) when bubblewrap or a broker was killed. */
-void machine_reap(void);
 
 /** machine_insert() - the slots get their disks, once the agent runs: while the kernel starts, one that does not answer would stop it. */
 int machine_insert(struct broker *b, struct err *err);

@@ -26,8 +26,10 @@
 #include "host/session/spec.h"
 #include "host/source/store/key.h"
 #include "host/vm/cgroup.h"
+#include "host/vm/children.h"
 
 #define KEEPER_LOCK_TRIES 100		/* 5 ms each */
+#define KEEPER_CHILDREN_MS 1000
 
 struct keeper {
 	const struct session_spec *spec;
@@ -123,7 +125,7 @@ static void release(struct keeper *k)
 	if (k->dir >= 0)
 		(void)close(k->dir);
 	/* A broker that was killed has left its VM's group, and processes on their way out. */
-	machine_reap();
+	children_end(KEEPER_CHILDREN_MS, 0, NULL);
 	cgroup_sweep();
 	free(k->name);
 }

@@ -22,6 +22,7 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "host/session/room.h"
+#include "host/vm/children.h"
 
 #define MACHINE_DEV_ERR_BYTES 8192
 #define MACHINE_STOP_MS 1000
@@ -400,20 +401,6 @@ static void stop_device(struct machine *m)
 		;
 }
 
-void machine_reap(void)
-{
-	const struct timespec nap = { .tv_nsec = 2000000 };
-
-	for (int waited = 0; waited < MACHINE_STOP_MS; waited += 2) {
-		pid_t pid = waitpid(-1, NULL, WNOHANG);
-
-		if (pid < 0 && errno != EINTR)
-			return;
-		if (pid == 0)
-			(void)nanosleep(&nap, NULL);
-	}
-}
-
 void machine_stop(struct broker *b)
 {
 	struct machine *m = &b->m;
@@ -425,7 +412,7 @@ void machine_stop(struct broker *b)
 	broker_keep_console(b);
 	vm_free(m->vm);
 	stop_device(m);
-	machine_reap();
+	children_end(MACHINE_STOP_MS, 0, NULL);
 	if (m->fill)
 		fill_free(m->fill, devlink_drop_job);
 	while (m->out) {

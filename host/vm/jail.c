@@ -30,6 +30,7 @@
 #define JAIL_NOFILE 512
 #define JAIL_ADDRESS_MIB 3072		/* besides the guest's memory; TCG reserves up to 1 GiB for what it translates */
 #define JAIL_FILE_BYTES (1u << 20)	/* it has no file to write but in /tmp */
+#define WARDEN_WORDS 5
 #define JAIL_TASKS 1024			/* more than the user has; the user's other programs start some, too */
 
 static const char *const jail_args[] = {
@@ -169,6 +170,7 @@ struct step {
 	bool drop;
 	pid_t parent;
 	int null_fd, args_fd, filter_fd;
+	int own_fd, life[2];	/* of the warden: our program, and the pipe that tells it of our end; -1 without one */
 	int go[2];	/* closed when it may go on */
 	int paths;	/* Landlock rule set of the reduced jail; -1 */
 	rlim_t max_tasks;
@@ -176,14 +178,18 @@ struct step {
 	char *const *argv, *const *env;
 };
 
-/* What it cannot exceed. bubblewrap is small enough to run under the same. */
+static rlim_t address_max(const struct jail *j)
+{
+	return ((rlim_t)j->memory_mib + JAIL_ADDRESS_MIB) << 20;
+}
+
+/* What it cannot exceed. bubblewrap is small enough to run under the same; the warden, with all our libraries, sets the last one itself. */
 static bool set_limits(const struct jail *j, const struct step *s)
 {
-	const rlim_t address = ((rlim_t)j->memory_mib + JAIL_ADDRESS_MIB) << 20;
-
 	return limit(RLIMIT_CORE, 0) == 0 && limit(RLIMIT_NOFILE, JAIL_NOFILE) == 0 &&
 	       limit(RLIMIT_FSIZE, JAIL_FILE_BYTES) == 0 && limit(RLIMIT_MEMLOCK, 0) == 0 &&
-	       limit(RLIMIT_MSGQUEUE, 0) == 0 && limit(RLIMIT_NPROC, s->max_tasks) == 0 && limit(RLIMIT_AS, address) == 0;
+	       limit(RLIMIT_MSGQUEUE, 0) == 0 && limit(RLIMIT_NPROC, s->max_tasks) == 0 &&
+	       (s->own_fd >= 0 || limit(RLIMIT_AS, address_max(j)) == 0);
 }
 
 /* One thread forked and one thread is here, so that the filter may be made here, with our own pid. */
@@ -211,6 +217,8 @@ static void __attribute__((noreturn)) run_child(const struct jail *j, const stru
 	for (size_t i = 0; i < j->nr_fds; i++)
 		if (fcntl(j->fds[i], F_SETFD, 0) < 0)
 			_exit(126);
+	if (s->own_fd >= 0 && (fcntl(s->own_fd, F_SETFD, 0) < 0 || fcntl(s->life[0], F_SETFD, 0) < 0))
+		_exit(126);
 	if (!j->reduced && (fcntl(s->args_fd, F_SETFD, 0) < 0 || fcntl(s->filter_fd, F_SETFD, 0) < 0))
 		_exit(126);
 	if (s->drop && setgroups(s->kvm == (gid_t)-1 ? 0 : 1, &s->kvm) < 0)
@@ -218,8 +226,8 @@ static void __attribute__((noreturn)) run_child(const struct jail *j, const stru
 	/* systemd-run has to be root to ask for a scope, and does this itself. */
 	if (s->drop && !j->scope && (setresgid(s->gid, s->gid, s->gid) < 0 || setresuid(s->uid, s->uid, s->uid) < 0))
 		_exit(125);
-	/* After the change of user, which resets it. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != s->parent)
+	/* After the change of user, which resets it. The warden sees our end by its pipe, and must live to act on it. */
+	if ((s->own_fd < 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) || getppid() != s->parent)
 		_exit(126);
 	/* In this order: whatever makes the filter may need more address space than QEMU is to have. */
 	if ((j->reduced && !enter_reduced(s)) || !set_limits(j, s))
@@ -268,8 +276,6 @@ static int fork_child(const struct jail *j, struct step *s, pid_t *ret, struct e
 	int r = 0;
 	pid_t pid;
 
-	vm_jail_user(&s->uid, &s->gid);
-	s->drop = s->uid != geteuid();
 	s->max_tasks = count_tasks(s->uid) + JAIL_TASKS;
 	if (pipe2(s->go, O_CLOEXEC) < 0)
 		return err_set(err, -errno, "pipe");
@@ -302,12 +308,43 @@ static int start_reduced(const struct jail *j, struct step *s, pid_t *ret, struc
 	return fork_child(j, s, ret, err);
 }
 
+/* Our own program, if the jail's user may run it; -1. */
+static int open_own(const struct step *s)
+{
+	CLEANUP_CLOSE int fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || (s->drop && (st.st_mode & 05) != 05))
+		return -1;
+	return TAKE_FD(fd);
+}
+
+/* The warden's words before those of bubblewrap. */
+struct warden {
+	char program[32], life[12], own[12], address[24];
+};
+
+static size_t warden_words(struct warden *w, const struct jail *j, const struct step *s, const char **ret)
+{
+	(void)snprintf(w->program, sizeof(w->program), "/proc/self/fd/%d", s->own_fd);
+	(void)snprintf(w->life, sizeof(w->life), "%d", s->life[0]);
+	(void)snprintf(w->own, sizeof(w->own), "%d", s->own_fd);
+	(void)snprintf(w->address, sizeof(w->address), "%llu", (unsigned long long)address_max(j));
+	ret[0] = w->program;
+	ret[1] = "__jail";
+	ret[2] = w->life;
+	ret[3] = w->own;
+	ret[4] = w->address;
+	return WARDEN_WORDS;
+}
+
 static int start_strict(const struct jail *j, struct step *s, pid_t *ret, struct err *err)
 {
 	CLEANUP_FREE char *bwrap = NULL;
 	CLEANUP_FREE const char **argv = NULL;
 	CLEANUP_CLOSE int args_fd = -1, filter_fd = -1;
 	size_t nr = 0, at = 0;
+	struct warden warden;
 	char number[16];
 
 	if (qemu_find_program("bwrap", &bwrap) < 0)
@@ -320,12 +357,17 @@ static int start_strict(const struct jail *j, struct step *s, pid_t *ret, struct
 		return args_fd;
 	while (j->argv[nr])
 		nr++;
-	argv = calloc(nr + 5 + SCOPE_WORDS, sizeof(*argv));
+	argv = calloc(nr + 5 + SCOPE_WORDS + WARDEN_WORDS, sizeof(*argv));
 	if (!argv)
 		return err_set(err, -ENOMEM, "jail");
 	(void)snprintf(number, sizeof(number), "%d", args_fd);
 	for (char *const *w = j->scope ? j->scope->words : NULL; w && *w; w++)
 		argv[at++] = *w;
+	if (s->own_fd >= 0)
+		at += warden_words(&warden, j, s, argv + at);
+	s->program = argv[0] ? argv[0] : bwrap;
+	if (s->own_fd >= 0 && !j->scope)
+		argv[0] = "pluck";
 	argv[at++] = bwrap;
 	argv[at++] = "--args";
 	argv[at++] = number;
@@ -334,24 +376,37 @@ static int start_strict(const struct jail *j, struct step *s, pid_t *ret, struct
 		argv[at++] = j->argv[i];
 	s->args_fd = args_fd;
 	s->filter_fd = filter_fd;
-	s->program = argv[0];
 	s->argv = (char *const *)(uintptr_t)argv;
 	if (j->scope)
 		s->env = j->scope->env;
 	return fork_child(j, s, ret, err);
 }
 
-int jail_start(const struct jail *j, pid_t *ret, struct err *err)
+int jail_start(const struct jail *j, pid_t *ret, int *ret_life, struct err *err)
 {
 	static char *const no_env[] = { NULL };
-	struct step s = { .parent = getpid(), .kvm = kvm_group(j), .args_fd = -1, .filter_fd = -1, .paths = -1,
-			  .env = no_env };
-	CLEANUP_CLOSE int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct step s = { .parent = getpid(), .kvm = kvm_group(j), .args_fd = -1, .filter_fd = -1, .paths = -1, .own_fd = -1,
+			  .life = { -1, -1 }, .env = no_env };
+	CLEANUP_CLOSE int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), own_fd = -1, life_in = -1, life_out = -1;
+	int r;
 
+	*ret_life = -1;
 	if (null_fd < 0)
 		return err_set(err, -errno, "/dev/null");
 	s.null_fd = null_fd;
-	return j->reduced ? start_reduced(j, &s, ret, err) : start_strict(j, &s, ret, err);
+	vm_jail_user(&s.uid, &s.gid);
+	s.drop = s.uid != geteuid();
+	if (j->reduced)
+		return start_reduced(j, &s, ret, err);
+	s.own_fd = own_fd = open_own(&s);
+	if (own_fd >= 0 && pipe2(s.life, O_CLOEXEC) < 0)
+		return err_set(err, -errno, "pipe");
+	life_in = s.life[0];
+	life_out = s.life[1];
+	r = start_strict(j, &s, ret, err);
+	if (r >= 0)
+		*ret_life = TAKE_FD(life_out);
+	return r;
 }
 
 /* Return: the number in the file; -1 if there is none. */

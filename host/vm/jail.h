@@ -6,7 +6,7 @@
  * The jail around QEMU, made by bubblewrap: new user, pid, net, ipc, uts, cgroup and mount namespaces, no capabilities, a root that
  * holds QEMU's binary, the libraries and module it loads and its firmware directories (read-only, nothing else of the host), an empty
  * /tmp of 1 MiB, /proc of its own pid namespace, /dev/null and /dev/urandom. All data comes by descriptor. It dies with
- * the process that started it. A filter (host/confine) takes system calls away: no new process, socket, namespace or mount.
+ * the process that started it (host/vm/warden.h). A filter (host/confine) takes system calls away: no new process, socket, namespace or mount.
  * Limits: address space, threads, size of files, no core.
  *
  * The reduced jail, only on request, is for hosts without user namespaces: Landlock shows the same files, the filter and
@@ -46,9 +46,10 @@ int jail_give(int fd, mode_t mode);
 
 /**
  * jail_start() - call from the main thread
+ * @ret_life: the jail ends when the last descriptor of this is closed; -1 where there is no warden, and killing @ret is the way
  * Return: 0 with the pid (a child to be waited for), 1 if it could not be put into @cgroup; -EHOSTDOWN without bubblewrap; negative errno.
  */
-int jail_start(const struct jail *j, pid_t *ret, struct err *err);
+int jail_start(const struct jail *j, pid_t *ret, int *ret_life, struct err *err);
 
 /** jail_hint() - what may be done about it if @text (stderr of the jail) says that namespaces are refused; else "". Static string. */
 const char *jail_hint(const char *text);

@@ -35,8 +35,8 @@
 #define VM_GONE_MS 2000
 
 struct vm {
-	pid_t pid;
-	int pidfd;
+	pid_t pid;		/* bubblewrap's warden, or QEMU's own */
+	int pidfd, life_fd;	/* the second one's end is the warden's sign */
 	bool reaped;
 	int status;
 	struct console *console, *errors;
@@ -341,7 +341,7 @@ int vm_start(const struct vm_config *c, struct vm **ret, struct err *err)
 
 	if (!vm)
 		return err_set(err, -ENOMEM, "start QEMU");
-	vm->pidfd = -1;
+	vm->pidfd = vm->life_fd = -1;
 	r = qemu_find(&q, err);
 	if (r == 0)
 		r = build(&l, c, q, vm, &err_fd, err);
@@ -353,7 +353,7 @@ int vm_start(const struct vm_config *c, struct vm **ret, struct err *err)
 	j.nr_fds = l.nr_fds;
 	j.err_fd = err_fd;
 	set_limits(vm, c, &j);
-	r = jail_start(&j, &vm->pid, err);
+	r = jail_start(&j, &vm->pid, &vm->life_fd, err);
 	if (r < 0)
 		return r;
 	if (r > 0)
@@ -460,6 +460,22 @@ size_t vm_reason(struct vm *vm, char *ret, size_t room)
 	return at;
 }
 
+/* The warden ends all of the jail. If it does not, being stopped, bubblewrap dies with it. */
+static void end(struct vm *vm)
+{
+	struct pollfd pfd = { .fd = vm->pidfd, .events = POLLIN };
+	bool asked = vm->life_fd >= 0 && vm->pidfd >= 0;
+
+	if (vm->life_fd >= 0)
+		(void)close(vm->life_fd);
+	vm->life_fd = -1;
+	if (vm->reaped)
+		return;
+	if (!asked || poll(&pfd, 1, VM_GONE_MS) != 1)
+		(void)kill(vm->pid, SIGKILL);
+	reap(vm, 0);
+}
+
 /* bubblewrap's process is gone before those in its namespace are: the console ends when the last of them has. */
 static void await_console_end(struct vm *vm)
 {
@@ -475,9 +491,7 @@ void vm_free(struct vm *vm)
 	if (!vm)
 		return;
 	if (vm->pid > 0) {
-		if (!vm->reaped)
-			(void)kill(vm->pid, SIGKILL);
-		reap(vm, 0);
+		end(vm);
 		await_console_end(vm);
 	}
 	cgroup_free(vm->cgroup);

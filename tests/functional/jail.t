@@ -13,7 +13,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(TOP, "tests", "lib"))
 import images
 from images import MIB
-from program import AS_NOBODY, NOBODY, SANITIZED, Pluck, Scratch, binary, public_copy, roles
+from program import AS_NOBODY, NOBODY, SANITIZED, Pluck, Scratch, binary, every_role, public_copy, roles
 from tap import Tap
 
 GROUPS = ("files", "write", "processes", "network", "kernel", "x32", "memory", "bombs")
@@ -147,6 +147,12 @@ def check_processes(tap, pluck, disk, who):
         if role in ("session", "broker"):
             tap.equal(status["Umask"].strip(), "0077", "%s: umask of the %s" % (who, role))
     tap.ok(b'"jail":"strict"' in pluck.run("status").out, "%s: status shows the jail" % who)
+    warden = every_role(pids[0]).get("jail")
+    if tap.ok(warden, "%s: the jail has a warden" % who, every_role(pids[0])):
+        files = [os.readlink("/proc/%d/fd/%s" % (warden, n)).split(":")[0] for n in os.listdir("/proc/%d/fd" % warden)]
+        status = status_of(warden)
+        tap.equal(files, ["pipe"], "%s: which has no descriptor but the pipe" % who)
+        tap.ok(status["Uid"].split()[0] != "0" and status["CapEff"].strip() == "0" * 16, "%s: and no rights" % who, status["Uid"], status["CapEff"])
 
 
 def check_options(tap, pluck, disk):

@@ -14,9 +14,10 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import halt
 import images
 from images import MIB
-from program import CONTROL_MAGIC, NOBODY, Pluck, Scratch, alive, binary, control_request, descendants, roles, wait_for, wait_gone
+from program import CONTROL_MAGIC, NOBODY, Pluck, Scratch, alive, binary, control_request, descendants, every_role, roles, wait_for, wait_gone
 from tap import Tap
 
 
@@ -129,7 +130,7 @@ def check_start(tap, scratch, disk):
 def victim(pluck, role):
     """The process of that role as soon as there is one: the session is its keeper, the broker its child."""
     pids = pluck.session_pids()
-    return roles(pids[0]).get(role) if pids else None
+    return every_role(pids[0]).get(role) if pids else None
 
 
 def check_phase(tap, pluck, disk, phase, role):
@@ -170,7 +171,7 @@ def check_phases(tap, scratch, disk):
     before = {p for p in map(int, filter(str.isdigit, os.listdir("/proc"))) if alive(p)}
     with Pluck(scratch, "run-phases") as pluck:
         for phase in ("starting", "streaming"):
-            for role in ("command", "session", "broker", "device", "qemu"):
+            for role in ("command", "session", "broker", "device", "jail", "qemu"):
                 check_phase(tap, pluck, disk, phase, role)
     own = []
     for p in map(int, filter(str.isdigit, os.listdir("/proc"))):
@@ -180,6 +181,36 @@ def check_phases(tap, scratch, disk):
         except OSError:
             pass
     tap.ok(not own and not memfds(os.getpid()), "no process and no memory file is left of all that", own)
+
+
+def check_half_jail(tap, scratch, disk):
+    """A session is killed while bubblewrap has made a process that is not yet tied to its life."""
+    if not halt.is_possible():
+        tap.skip("a session is killed while its jail is made", "no process may be traced here")
+        return
+    with Pluck(scratch, "run-half") as pluck:
+        for victims in (("session",), ("broker",), ("session", "broker"), ("jail",), ("bwrap",)):
+            name = "kill -9 of %s while the jail is made" % " and ".join(victims)
+            child, half = halt.start(pluck, ["list", "--disk", "a=" + disk, "a/raw"], halt.is_child_of("bwrap"), stdout=subprocess.PIPE,
+                                     stderr=subprocess.PIPE)
+            tree = everyone(pluck)
+            there = every_role(tree[0]) if tree else {}
+            if not tap.ok(half in tree and set(victims) <= set(there), name + ": there they are", half, there):
+                child.kill()
+                child.communicate()
+                continue
+            for role in victims:
+                os.kill(there[role], signal.SIGKILL)
+            try:
+                os.kill(half, signal.SIGCONT)
+            except ProcessLookupError:
+                pass	# gone already
+            left = wait_gone(tree)
+            tap.ok(not left, name + ": nothing is left", [(p, half, there) for p in left])
+            err = child.communicate(timeout=120)[1]
+            # Without an answer it starts another session.
+            tap.ok((child.returncode == 6 and err) or child.returncode == 0, name + ": the command says so", child.returncode, err)
+            pluck.stop()
 
 
 def connect(path):
@@ -322,4 +353,5 @@ with Tap() as main_tap, Scratch() as main_scratch:
     check_keeps(main_tap, main_scratch, main_disk)
     check_start(main_tap, main_scratch, main_disk)
     check_phases(main_tap, main_scratch, main_disk)
+    check_half_jail(main_tap, main_scratch, main_disk)
     check_strangers(main_tap, main_scratch, main_disk)

@@ -299,10 +299,11 @@ def check_overtaken(tap, pluck, disk):
         return
     pluck.stop()
     args = ["extract", "--disk", "a=" + disk, "a/raw/name", "-"]
-    dead, first = halt.start(pluck, args, "__session", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    session = halt.is_role("__session")
+    dead, first = halt.start(pluck, args, session, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     dead.kill()
     dead.wait()
-    child, second = halt.start(pluck, args, "__session", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child, second = halt.start(pluck, args, session, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     tap.ok(first and second and not pluck.session_pids(), "two sessions have begun, and neither has the lock", first, second)
     os.kill(first, signal.SIGCONT)
     tap.equal(wait_for(pluck.session_pids), [first], "that of the dead command takes it")

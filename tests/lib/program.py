@@ -194,7 +194,7 @@ def cmdline(pid):
 
 
 def is_ours(pid):
-    return any(word in cmdline(pid) for word in ("__session", "__device", "qemu-system", "bwrap"))
+    return any(word in cmdline(pid) for word in ("__session", "__device", "__jail", "qemu-system", "bwrap"))
 
 
 def alive(pid):
@@ -226,14 +226,18 @@ def watch_memory(child, seconds=3600):
     return peak
 
 
+def parent_of(pid):
+    with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as f:
+        return int(f.read().rsplit(")", 1)[1].split()[1])
+
+
 def descendants(pid):
     """All processes below pid."""
     children = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                with open("/proc/%s/stat" % name, encoding="utf-8", errors="replace") as f:
-                    children.setdefault(int(f.read().rsplit(")", 1)[1].split()[1]), []).append(int(name))
+                children.setdefault(parent_of(int(name)), []).append(int(name))
             except (OSError, IndexError):
                 pass
     out, todo = [], [pid]
@@ -246,15 +250,24 @@ def descendants(pid):
 
 def roles(pid):
     """{"session": pid, "broker": pid, "device": pid, "qemu": pid} of the session with this pid; what is not there is absent."""
+    return {r: p for r, p in every_role(pid).items() if r not in ("jail", "bwrap")}
+
+
+def every_role(pid):
+    """The same with what is around QEMU: "jail", the warden, and "bwrap", that which is outside of its namespace."""
     out = {"session": pid}
     for p in descendants(pid):
         words = cmdline(p)
         if "__session" in words:
-            out["broker"] = p
+            out.setdefault("broker", p)		# not a child of it that has not yet become another program
         elif "__device" in words:
             out["device"] = p
+        elif " __jail " in words:
+            out.setdefault("jail", p)
         elif words.split(" ")[0].rsplit("/", 1)[-1].startswith("qemu-system"):
             out["qemu"] = p
+        elif words.split(" ")[0].rsplit("/", 1)[-1] == "bwrap":
+            out.setdefault("bwrap", p)
     return out
 
 
