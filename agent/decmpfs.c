@@ -29,6 +29,7 @@ struct decmpfs {
 	struct hfsplus volume;
 	struct hfsplus_fork fork;
 	uint64_t table, base;		/* in the fork: of the table of blocks, and what its offsets count from */
+	bool pairs;			/* the table has offsets and sizes, else offsets alone */
 	uint8_t *inline_data;		/* the attribute, for odd types */
 	size_t inline_len;
 	uint8_t block[DECMPFS_BLOCK], stored[STORED_MAX];
@@ -100,13 +101,18 @@ static int fork_u32(const struct decmpfs *d, uint64_t off, bool be, uint32_t *re
 	return be ? cur_u32be(&c, ret) : cur_u32le(&c, ret);
 }
 
-/* zlib: the classic resource fork, whose first resource is a size, a number of blocks, and for each its offset and size. */
+/*
+ * zlib: the classic resource fork, whose first resource is a size, a number of blocks, and for each its offset and size. LZVN and LZFSE: where
+ * each block begins and the last one ends; the first offset is the table's size. Blocks that are not compressed may come either way.
+ */
 static int find_table(struct decmpfs *d)
 {
-	uint32_t data = 0;
-	int r = 0;
+	const uint64_t blocks = d->head.size / DECMPFS_BLOCK + !!(d->head.size % DECMPFS_BLOCK);
+	uint32_t data = 0, first = 0;
+	int r = d->head.type == RAW_FORK ? fork_u32(d, 0, false, &first) : 0;
 
-	if (d->head.type == ZLIB_FORK) {
+	d->pairs = d->head.type == ZLIB_FORK || (d->head.type == RAW_FORK && first != 4 * (blocks + 1));
+	if (r == 0 && d->pairs) {
 		r = fork_u32(d, 0, true, &data);
 		d->base = (uint64_t)data + 4;
 		d->table = d->base + 4;
@@ -181,8 +187,7 @@ uint64_t decmpfs_size(const struct decmpfs *d)
 /* Where a block lies in the fork: for zlib its offset and size, for the others offsets of this one and the next. */
 static int locate(const struct decmpfs *d, uint64_t number, uint64_t *ret_off, uint32_t *ret_len)
 {
-	const bool pairs = d->head.type == ZLIB_FORK;
-	const uint64_t entry = d->table + number * (pairs ? 8 : 4);
+	const uint64_t entry = d->table + number * (d->pairs ? 8 : 4);
 	uint32_t off, end;
 	int r = number < BLOCKS_MAX ? fork_u32(d, entry, false, &off) : -EUCLEAN;
 
@@ -190,10 +195,10 @@ static int locate(const struct decmpfs *d, uint64_t number, uint64_t *ret_off, u
 		r = fork_u32(d, entry + 4, false, &end);
 	if (r < 0)
 		return r;
-	if (!pairs && end < off)
+	if (!d->pairs && end < off)
 		return -EUCLEAN;
 	*ret_off = d->base + off;
-	*ret_len = pairs ? end : end - off;
+	*ret_len = d->pairs ? end : end - off;
 	return *ret_len <= STORED_MAX ? 0 : -EUCLEAN;
 }
 

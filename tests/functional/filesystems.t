@@ -355,6 +355,9 @@ def check_decmpfs(tap, scratch):
     files["lzfse-small"] = hfsplus.Content(attributes=hfsplus.decmpfs(hfsplus.TYPE_LZFSE, 3000, blocks[3]), flags=hfsplus.UF_COMPRESSED)
     contents["lzvn-macos"] = (hfsplus.TYPE_LZVN_FORK, lines + noise)
     files["lzvn-macos"] = hfsplus.of_chunks(hfsplus.TYPE_LZVN_FORK, 2 * CHUNK, [hfsplus.vector("lzvn-lines"), b"\x06" + noise])
+    for name, table in (("raw-fork", hfsplus.offsets), ("raw-classic", hfsplus.classic)):
+        contents[name] = (hfsplus.TYPE_RAW_FORK, noise + lines[:5000])
+        files[name] = hfsplus.of_chunks(hfsplus.TYPE_RAW_FORK, CHUNK + 5000, [b"\xcc" + noise, b"\xcc" + lines[:5000]], table)
     files["plain"] = hfsplus.Content(b"an ordinary file\n" * 1000)
     contents["plain"] = (0, files["plain"].data)
     bad = {"lzbitmap": hfsplus.Content(attributes=hfsplus.decmpfs(13, 1000, b"ZBM\x09"), flags=hfsplus.UF_COMPRESSED),

@@ -9,7 +9,7 @@ import zlib
 
 BLOCK = 4096
 NODE = 8192
-TYPE_ZLIB, TYPE_ZLIB_FORK, TYPE_LZVN, TYPE_LZVN_FORK, TYPE_RAW, TYPE_LZFSE, TYPE_LZFSE_FORK = 3, 4, 7, 8, 9, 11, 12
+TYPE_ZLIB, TYPE_ZLIB_FORK, TYPE_LZVN, TYPE_LZVN_FORK, TYPE_RAW, TYPE_RAW_FORK, TYPE_LZFSE, TYPE_LZFSE_FORK = 3, 4, 7, 8, 9, 10, 11, 12
 CHUNK = 65536
 UF_COMPRESSED = 0x20
 
@@ -86,8 +86,19 @@ def offsets(chunks):
     return table + struct.pack("<I", at) + b"".join(chunks)
 
 
-def of_chunks(kind, size, chunks):
-    return Content(resource=offsets(chunks), attributes=decmpfs(kind, size), flags=UF_COMPRESSED)
+def classic(chunks):
+    """A resource fork as zlib has it: the first resource is the number of chunks, offset and size of each, and the chunks."""
+    at, table = 4 + 8 * len(chunks), b""
+    for c in chunks:
+        table += struct.pack("<II", at, len(c))
+        at += len(c)
+    body = struct.pack("<I", len(chunks)) + table + b"".join(chunks)
+    head = struct.pack(">IIII", 256, 260 + len(body), 4 + len(body), 50).ljust(256, b"\0")
+    return head + struct.pack(">I", len(body)) + body + bytes(50)
+
+
+def of_chunks(kind, size, chunks, table=offsets):
+    return Content(resource=table(chunks), attributes=decmpfs(kind, size), flags=UF_COMPRESSED)
 
 
 def compressed(kind, data):
@@ -103,16 +114,7 @@ def compressed(kind, data):
         chunk = data[at:at + CHUNK]
         packed = zlib.compress(chunk) if kind == TYPE_ZLIB_FORK else lzvn(chunk)
         chunks.append(min(packed, (b"\xff" if kind == TYPE_ZLIB_FORK else b"\x06") + chunk, key=len))
-    if kind == TYPE_ZLIB_FORK:
-        at, table = 4 + 8 * len(chunks), b""
-        for c in chunks:
-            table += struct.pack("<II", at, len(c))
-            at += len(c)
-        body = struct.pack("<I", len(chunks)) + table + b"".join(chunks)
-        head = struct.pack(">IIII", 256, 260 + len(body), 4 + len(body), 50).ljust(256, b"\0")
-        resource = head + struct.pack(">I", len(body)) + body + bytes(50)
-    else:
-        resource = offsets(chunks)
+    resource = classic(chunks) if kind == TYPE_ZLIB_FORK else offsets(chunks)
     return Content(resource=resource, attributes=decmpfs(kind, len(data)), flags=UF_COMPRESSED)
 
 
