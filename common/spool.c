@@ -216,13 +216,19 @@ void spool_free(struct spool *s)
 	*s = (struct spool){ 0 };
 }
 
+/* A part of the file that nobody else has. Return: where it begins. */
+static uint64_t take_part(uint64_t len)
+{
+	return atomic_fetch_add(&file_blocks, (len + BLOCK - 1) / BLOCK) * BLOCK;
+}
+
 int spool_area_new(size_t len, struct spool_area *ret)
 {
 	struct spool_area a = { .len = len };
 	void *p = MAP_FAILED;
 
 	if (len > SPOOL_MEMORY && has_file()) {
-		a.at = atomic_fetch_add(&file_blocks, (len + BLOCK - 1) / BLOCK) * BLOCK;
+		a.at = take_part(len);
 		p = mmap(NULL, len, PROT_READ, MAP_SHARED, file, (off_t)a.at);
 	}
 	a.mapped = p != MAP_FAILED;
@@ -268,4 +274,81 @@ void spool_area_free(struct spool_area *a)
 	else
 		free(a->p);
 	*a = (struct spool_area){ 0 };
+}
+
+int spool_space_new(uint64_t len, struct spool_space *ret)
+{
+	struct spool_space s = { .len = len };
+
+	if (len > SIZE_MAX)
+		return -ENOMEM;
+	if (len > SPOOL_SPACE_MEMORY && has_file()) {
+		s.at = take_part(len);
+	} else {
+		s.memory = calloc(1, (size_t)len);
+		if (!s.memory)
+			return -ENOMEM;
+	}
+	*ret = s;
+	return 0;
+}
+
+int spool_space_read(const struct spool_space *s, uint64_t off, void *p, size_t n)
+{
+	uint8_t *to = p;
+
+	if (off > s->len || n > s->len - off)
+		return -ERANGE;
+	if (s->memory) {
+		memcpy(to, s->memory + off, n);
+		return 0;
+	}
+	while (n) {
+		const ssize_t r = pread(file, to, n, (off_t)(s->at + off));
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return -errno;
+		if (r == 0) {	/* the file does not reach so far yet */
+			memset(to, 0, n);
+			return 0;
+		}
+		to += r;
+		off += (uint64_t)r;
+		n -= (size_t)r;
+	}
+	return 0;
+}
+
+static int space_to_memory(struct spool_space *s)
+{
+	uint8_t *p = malloc((size_t)s->len);
+	const int r = p ? spool_space_read(s, 0, p, (size_t)s->len) : -ENOMEM;
+
+	if (r < 0) {
+		free(p);
+		return r;
+	}
+	s->memory = p;
+	return 0;
+}
+
+int spool_space_write(struct spool_space *s, uint64_t off, const void *p, size_t n)
+{
+	int r = 0;
+
+	if (off > s->len || n > s->len - off)
+		return -ERANGE;
+	if (!s->memory && write_at(s->at + off, p, n) < 0)
+		r = space_to_memory(s);
+	if (r == 0 && s->memory)
+		memcpy(s->memory + off, p, n);
+	return r;
+}
+
+void spool_space_free(struct spool_space *s)
+{
+	free(s->memory);
+	*s = (struct spool_space){ 0 };
 }

@@ -63,6 +63,26 @@ int spool_area_add(struct spool_area *a, const void *p, size_t n);
 /** spool_area_free() - the file's room comes back at the end of the process. */
 void spool_area_free(struct spool_area *a);
 
+/* Bytes that are read and written in any order, zeros at first: more than SPOOL_SPACE_MEMORY in the temporary file, where it takes them. */
+#define SPOOL_SPACE_MEMORY ((size_t)16 << 20)
+
+struct spool_space {
+	uint8_t *memory;	/* NULL: in the file */
+	uint64_t len, at;	/* bytes; where they begin in the file */
+};
+
+/** spool_space_new() - Return: 0, give it back with spool_space_free(); -ENOMEM. */
+int spool_space_new(uint64_t len, struct spool_space *ret);
+
+/** spool_space_read() - Return: 0; -ERANGE beyond the end; -EIO and the like from the temporary file. */
+int spool_space_read(const struct spool_space *s, uint64_t off, void *p, size_t n);
+
+/** spool_space_write() - Return: 0; -ERANGE beyond the end; -ENOMEM when neither file nor memory take it; as spool_space_read(). */
+int spool_space_write(struct spool_space *s, uint64_t off, const void *p, size_t n);
+
+/** spool_space_free() - the file's room comes back at the end of the process. */
+void spool_space_free(struct spool_space *s);
+
 /** spool_free() - the spool is empty and usable again; the file's room comes back at the end of the process. */
 void spool_free(struct spool *s);
 

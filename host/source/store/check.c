@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Theory of operation. The table has every chunk that was met, under its digest, its length and whether it is to be
- * encrypted: who finds a chunk with another length than its index says has found another chunk. The chunks of one file that
- * are new go into a list, which threads take from; then the file's ranges are those of its chunks that are bad.
+ * Theory of operation. A table has every chunk that was met (seen.h). The chunks of an index are taken some thousand at a time:
+ * those that are new go into a list, which threads take from; then the ranges of those that are bad are known.
  */
 #include "host/source/store/check.h"
 
@@ -20,31 +19,31 @@
 #include "host/source/store/index.h"
 #include "host/source/store/loaders.h"
 #include "host/source/store/priv.h"
+#include "host/source/store/seen.h"
 
 #define THREADS_MAX 16
 #define PROGRESS_MS 200
+#define BATCH ((size_t)16384)	/* chunks */
 
-struct seen {
-	uint8_t digest[DIGEST_BYTES];
-	uint32_t len;		/* 0: a free place */
-	uint32_t why;		/* 0: good; else 1 + index in texts */
-	bool crypt, sealed;
+/* A chunk that is to be read. */
+struct todo {
+	uint64_t place;		/* in the table */
+	struct seen chunk;	/* its why: 0, or 1 + index in texts */
 };
 
 struct check {
 	struct store *store;
 	unsigned int threads;
 	struct loaders loaders;
-	struct seen *table;	/* open addressing, a power of two places */
-	size_t room, nr;
+	struct seen_table seen;
 	char **texts;		/* of bad chunks */
 	size_t nr_texts, texts_room;
 	struct check_stats stats;
-	/* the file being checked */
+	/* the batch being checked */
 	pthread_mutex_t lock;
 	pthread_cond_t done;
 	const struct crypt_key *key;
-	size_t *todo;		/* places in the table */
+	struct todo *todo;	/* BATCH of them */
 	size_t nr_todo, next, running;
 	bool stop;
 	int failed;
@@ -60,7 +59,7 @@ void check_free(struct check *c)
 	for (size_t i = 0; i < c->nr_texts; i++)
 		free(c->texts[i]);
 	free(c->texts);
-	free(c->table);
+	seen_free(&c->seen);
 	free(c->todo);
 	(void)pthread_mutex_destroy(&c->lock);
 	(void)pthread_cond_destroy(&c->done);
@@ -87,44 +86,6 @@ struct check_stats check_stats(const struct check *c)
 	return c->stats;
 }
 
-/* The place of a chunk, or the free one where it belongs. Digests are spread evenly, or are our own trouble: it ends. */
-static size_t place_of(const struct check *c, const struct seen *s)
-{
-	uint64_t h;
-	size_t i;
-
-	memcpy(&h, s->digest, sizeof(h));
-	for (i = (size_t)h & (c->room - 1); c->table[i].len; i = (i + 1) & (c->room - 1))
-		if (c->table[i].len == s->len && c->table[i].crypt == s->crypt && c->table[i].sealed == s->sealed &&
-		    !memcmp(c->table[i].digest, s->digest, DIGEST_BYTES))
-			break;
-	return i;
-}
-
-/* Room for @more chunks, so that places do not move while a file is checked. */
-static int make_room(struct check *c, size_t more)
-{
-	struct seen *old = c->table;
-	const size_t old_room = c->room;
-	size_t room = old_room ? old_room : 1024;
-
-	while ((c->nr + more) * 4 > room * 3)
-		room *= 2;
-	if (room == old_room)
-		return 0;
-	c->table = calloc(room, sizeof(*c->table));
-	if (!c->table) {
-		c->table = old;
-		return -ENOMEM;
-	}
-	c->room = room;
-	for (size_t i = 0; i < old_room; i++)
-		if (old[i].len)
-			c->table[place_of(c, &old[i])] = old[i];
-	free(old);
-	return 0;
-}
-
 static int add_text(struct check *c, const char *text, uint32_t *ret)
 {
 	if (grow(&c->texts, &c->texts_room, c->nr_texts, sizeof(*c->texts)) < 0)
@@ -134,6 +95,13 @@ static int add_text(struct check *c, const char *text, uint32_t *ret)
 		return -ENOMEM;
 	*ret = (uint32_t)++c->nr_texts;
 	return 0;
+}
+
+static int tell_bad(struct check *c, struct todo *t, const char *text)
+{
+	const int r = add_text(c, text, &t->chunk.why);
+
+	return r < 0 ? r : seen_put(&c->seen, t->place, &t->chunk, false);
 }
 
 static int load(struct check *c, const struct seen *s, struct loader *l, struct err *err)
@@ -156,19 +124,19 @@ static void *work(void *arg)
 	if (!l)
 		c->failed = -ENOMEM;
 	while (!c->stop && !c->failed && c->next < c->nr_todo) {
-		struct seen *s = &c->table[c->todo[c->next++]];
+		struct todo *t = &c->todo[c->next++];
 		struct err why = ERR_INIT;
 		int r;
 
 		(void)pthread_mutex_unlock(&c->lock);
-		r = load(c, s, l, &why);
+		r = load(c, &t->chunk, l, &why);
 		(void)pthread_mutex_lock(&c->lock);
 		if (r == -ENOMEM)
 			c->failed = r;
-		else if (r < 0 && add_text(c, why.text, &s->why) < 0)
-			c->failed = -ENOMEM;
+		else if (r < 0)
+			c->failed = tell_bad(c, t, why.text);
 		c->stats.chunks++;
-		c->stats.bytes += s->len;
+		c->stats.bytes += t->chunk.len;
 		c->stats.bad += r < 0;
 	}
 	c->running--;
@@ -236,56 +204,86 @@ static struct seen key_of(const struct check *c, const struct index *x, size_t i
 	return s;
 }
 
-/* Lists the chunks of an index that were not met before. */
-static int plan(struct check *c, const struct index *x, bool crypt)
+/* Lists those of @nr chunks of an index, from number @first on, that were not met before. */
+static int plan(struct check *c, const struct index *x, size_t first, size_t nr, bool crypt)
 {
-	int r = make_room(c, x->nr_chunks);
+	int r = seen_make_room(&c->seen, nr);
 
-	free(c->todo);
 	c->nr_todo = 0;
-	c->todo = r < 0 ? NULL : reallocarray(NULL, x->nr_chunks, sizeof(*c->todo));
+	if (!c->todo)
+		c->todo = calloc(BATCH, sizeof(*c->todo));
 	if (!c->todo)
 		return -ENOMEM;
-	for (size_t i = 0; i < x->nr_chunks; i++) {
-		const struct seen s = key_of(c, x, i, crypt);
-		const size_t at = place_of(c, &s);
+	for (size_t i = first; r >= 0 && i < first + nr; i++) {
+		struct todo *t = &c->todo[c->nr_todo];
 
-		if (c->table[at].len)
+		t->chunk = key_of(c, x, i, crypt);
+		r = seen_find(&c->seen, &t->chunk, &t->place, NULL);
+		if (r)
 			continue;
-		c->table[at] = s;
-		c->nr++;
-		c->todo[c->nr_todo++] = at;
+		r = seen_put(&c->seen, t->place, &t->chunk, true);
+		c->nr_todo++;
+	}
+	return r < 0 ? r : 0;
+}
+
+/* Ranges that are bad. */
+struct ranges {
+	struct check_range *v;
+	size_t nr, room;
+};
+
+static void ranges_free(struct ranges *x)
+{
+	free(x->v);
+}
+
+/* Adds those of the same chunks. */
+static int collect(struct check *c, const struct index *x, size_t first, size_t nr, bool crypt, struct ranges *ret)
+{
+	for (size_t i = first; i < first + nr; i++) {
+		struct seen s = { 0 };
+		const struct seen key = key_of(c, x, i, crypt);
+		struct check_range *v;
+		uint64_t place;
+		const int r = seen_find(&c->seen, &key, &place, &s);
+
+		if (r < 0)
+			return r;
+		if (!s.why)
+			continue;
+		if (grow(&ret->v, &ret->room, ret->nr, sizeof(*ret->v)) < 0)
+			return -ENOMEM;
+		v = &ret->v[ret->nr++];
+		*v = (struct check_range){ .off = index_start(x, i), .len = s.len, .why = c->texts[s.why - 1] };
+		memcpy(v->digest, s.digest, DIGEST_BYTES);
 	}
 	return 0;
 }
 
-/* Ranges of the chunks that are bad. */
-static int collect(struct check *c, const struct index *x, bool crypt, struct check_range **ret, size_t *ret_nr)
+static int check_chunks(struct check *c, const struct index *x, bool crypt, struct ranges *ret,
+			const struct check_sink *sink, struct err *err)
 {
-	struct check_range *v = NULL;
-	size_t nr = 0, room = 0;
+	int r = 0;
 
-	for (size_t i = 0; i < x->nr_chunks; i++) {
-		const struct seen key = key_of(c, x, i, crypt), *s = &c->table[place_of(c, &key)];
+	for (size_t i = 0; r == 0 && i < x->nr_chunks; i += BATCH) {
+		const size_t nr = x->nr_chunks - i < BATCH ? x->nr_chunks - i : BATCH;
 
-		if (!s->why)
-			continue;
-		if (grow(&v, &room, nr, sizeof(*v)) < 0) {
-			free(v);
-			return -ENOMEM;
-		}
-		v[nr++] = (struct check_range){ index_start(x, i), s->len, s->digest, c->texts[s->why - 1] };
+		r = plan(c, x, i, nr, crypt);
+		if (r < 0)
+			return err_set(err, r, "verify");
+		r = run(c, sink, err);
+		if (r == 0 && (r = collect(c, x, i, nr, crypt, ret)) < 0)
+			return err_set(err, r, "verify");
 	}
-	*ret = v;
-	*ret_nr = nr;
-	return 0;
+	return r;
 }
 
 static int check_index(struct check *c, struct snapshot *sn, const struct store_file *f, struct check_file *file,
 		       const struct check_sink *sink, struct err *err)
 {
 	const bool crypt = !strcmp(f->crypt_mode, "encrypt");
-	CLEANUP_FREE struct check_range *range = NULL;
+	CLEANUP(ranges_free) struct ranges bad = { 0 };
 	CLEANUP(index_free) struct index x = { 0 };
 	struct err why = ERR_INIT;
 	int r = index_load(sn->fd, f, &x, &why);
@@ -298,15 +296,11 @@ static int check_index(struct check *c, struct snapshot *sn, const struct store_
 	}
 	file->nr_chunks = x.nr_chunks;
 	file->sealed = crypt && !c->key;
-	r = plan(c, &x, crypt);
-	if (r < 0)
-		return err_set(err, r, "verify");
-	r = run(c, sink, err);
+	r = check_chunks(c, &x, crypt, &bad, sink, err);
 	if (r < 0)
 		return r;
-	if (collect(c, &x, crypt, &range, &file->nr_ranges) < 0)
-		return err_set(err, -ENOMEM, "verify");
-	file->range = range;
+	file->range = bad.v;
+	file->nr_ranges = bad.nr;
 	return sink->file(sink->arg, file);
 }
 

@@ -17,7 +17,7 @@
 /* Bytes of a file that cannot be read. */
 struct check_range {
 	uint64_t off, len;
-	const uint8_t *digest;	/* of the chunk that is missing or damaged, borrowed */
+	uint8_t digest[32];	/* of the chunk that is missing or damaged */
 	const char *why;	/* borrowed */
 };
 
