@@ -2,8 +2,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "host/source/store/index_dynamic.h"
-#include "host/source/store/index_fixed.h"
+#include "tests/lib/index_bytes.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -23,11 +23,10 @@
 #include "host/source/store/blob.h"
 #include "host/source/store/chunk.h"
 #include "host/source/store/digest.h"
-#include "host/source/store/index_dynamic.h"
-#include "host/source/store/index_fixed.h"
 #include "host/source/store/key_file.h"
 #include "host/source/store/priv.h"
 #include "tests/lib/golden.h"
+#include "tests/lib/index_bytes.h"
 
 static int setup(void **state)
 {

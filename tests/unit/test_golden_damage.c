@@ -21,10 +21,9 @@
 #include "host/archive/items.h"
 #include "host/archive/tree.h"
 #include "host/source/store/blob.h"
-#include "host/source/store/index_dynamic.h"
-#include "host/source/store/index_fixed.h"
 #include "host/source/store/key_file.h"
 #include "host/source/store/manifest.h"
+#include "tests/lib/index_bytes.h"
 #include "tests/lib/mem_source.h"
 
 #define INDEX_HEAD 4096

@@ -10,8 +10,7 @@
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "host/source/store/digest.h"
-#include "host/source/store/index_dynamic.h"
-#include "host/source/store/index_fixed.h"
+#include "tests/lib/index_bytes.h"
 
 #define MIB4 UINT64_C(4194304)
 

@@ -5,7 +5,6 @@
 
 #include "common/cur.h"
 #include "host/source/store/blob.h"
-#include "host/source/store/digest.h"
 
 static const uint8_t magic[8] = { 0x1c, 0x91, 0x4e, 0xa5, 0x19, 0xba, 0xb3, 0xcd };
 
@@ -43,25 +42,6 @@ int index_dynamic_check(struct index_dynamic *x, const uint8_t *entries, size_t 
 	}
 	x->size_bytes = start;
 	return 0;
-}
-
-int index_dynamic_parse(const void *p, size_t len, struct index_dynamic *ret, struct err *err)
-{
-	struct index_dynamic x;
-	int r;
-
-	if (len < INDEX_HEADER)
-		return err_text(err, -EBADMSG, "dynamic index: shorter than its header");
-	r = index_dynamic_head(p, len, &x, err);
-	if (r < 0)
-		return r;
-	x.entries = (const uint8_t *)p + INDEX_HEADER;
-	r = index_dynamic_check(&x, x.entries, 0, x.nr_chunks, err);
-	if (r == 0 && digest_sha256(x.entries, len - INDEX_HEADER, NULL, 0, x.csum) < 0)
-		r = err_set(err, -EIO, "dynamic index: checksum");
-	if (r == 0)
-		*ret = x;
-	return r;
 }
 
 int index_dynamic_find(const struct index_dynamic *x, uint64_t off, size_t *ret)

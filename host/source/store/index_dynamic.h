@@ -18,8 +18,8 @@
 struct index_dynamic {
 	uint64_t size_bytes;
 	size_t nr_chunks;
-	const uint8_t *entries;		/* borrowed from the bytes parsed */
-	uint8_t csum[32];		/* recomputed */
+	const uint8_t *entries;		/* borrowed from who reads the file */
+	uint8_t csum[32];		/* of the entries; whoever reads them makes it */
 };
 
 /**
@@ -30,16 +30,9 @@ int index_dynamic_head(const uint8_t head[static INDEX_HEADER], size_t len, stru
 
 /**
  * index_dynamic_check() - the next @nr entries, the first of which has the number @first: do they ascend?
- * Return: 0, and the size grows to their end; -EBADMSG.
+ * Return: 0, and the size grows to their end; -EBADMSG, when one is empty or covers more than 16 MiB.
  */
 int index_dynamic_check(struct index_dynamic *x, const uint8_t *entries, size_t first, size_t nr, struct err *err);
-
-/**
- * index_dynamic_parse() - check an index file's bytes
- * Ends must rise, and no chunk may cover more than 16 MiB.
- * Return: 0; -EBADMSG (the text says what is wrong).
- */
-int index_dynamic_parse(const void *p, size_t len, struct index_dynamic *ret, struct err *err);
 
 /** index_dynamic_end() - first byte behind chunk @i, less than nr_chunks. */
 uint64_t index_dynamic_end(const struct index_dynamic *x, size_t i);

@@ -40,23 +40,6 @@ int index_fixed_head(const uint8_t head[static INDEX_HEADER], size_t len, struct
 	return 0;
 }
 
-int index_fixed_parse(const void *p, size_t len, struct index_fixed *ret, struct err *err)
-{
-	struct index_fixed x;
-	int r;
-
-	if (len < INDEX_HEADER)
-		return err_text(err, -EBADMSG, "fixed index: shorter than its header");
-	r = index_fixed_head(p, len, &x, err);
-	if (r < 0)
-		return r;
-	x.digests = (const uint8_t *)p + INDEX_HEADER;
-	if (digest_sha256(x.digests, len - INDEX_HEADER, NULL, 0, x.csum) < 0)
-		return err_set(err, -EIO, "fixed index: checksum");
-	*ret = x;
-	return 0;
-}
-
 int index_fixed_write(uint64_t size_bytes, uint32_t chunk_bytes, const uint8_t *digests, const uint8_t uuid[static 16],
 		      int64_t ctime, struct buf *out, uint8_t ret_csum[static 32])
 {

@@ -24,15 +24,12 @@ struct index_fixed {
 	uint64_t size_bytes;
 	uint32_t chunk_bytes;
 	size_t nr_chunks;
-	const uint8_t *digests;		/* borrowed from the bytes parsed */
-	uint8_t csum[32];		/* recomputed */
+	const uint8_t *digests;		/* borrowed from who reads the file */
+	uint8_t csum[32];		/* of the digests; whoever reads them makes it */
 };
 
 /** index_fixed_head() - the head of a file of @len bytes, which are not less. Return: 0; -EBADMSG. */
 int index_fixed_head(const uint8_t head[static INDEX_HEADER], size_t len, struct index_fixed *ret, struct err *err);
-
-/** index_fixed_parse() - check an index file's bytes. Return: 0; -EBADMSG (the text says what is wrong). */
-int index_fixed_parse(const void *p, size_t len, struct index_fixed *ret, struct err *err);
 
 /** index_fixed_digest() - of chunk @i, less than nr_chunks. */
 static inline const uint8_t *index_fixed_digest(const struct index_fixed *x, size_t i)
