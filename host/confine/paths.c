@@ -12,7 +12,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "common/spool.h"
+#include "common/spool_file.h"
 #include "host/confine/priv.h"
 
 /* Rights as the kernel numbers them; the headers of the build may know fewer. */
@@ -125,7 +125,7 @@ int confine_command(int out_dir, struct err *err)
 {
 	int r;
 
-	spool_prepare();	/* nothing can be opened there later on */
+	spool_file_prepare();	/* nothing can be opened there later on */
 	r = confine_writing(out_dir, err);
 	return r < 0 ? r : confine_calls(err);
 }

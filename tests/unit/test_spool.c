@@ -14,6 +14,8 @@
 #include <cmocka.h>
 
 #include "common/spool.h"
+#include "common/spool_area.h"
+#include "common/spool_file.h"
 
 #define NR ((uint64_t)600000)	/* three times what stays in memory */
 
@@ -78,7 +80,7 @@ static void test_without_file(void **state)
 
 	(void)state;
 	assert_int_equal(setenv("TMPDIR", "/nonexistent", 1), 0);
-	spool_prepare();
+	spool_file_prepare();
 	fill(&s, 0, NR);
 	check(&s, NR);
 	spool_free(&s);
@@ -95,8 +97,8 @@ static void test_two_with_file(void **state)
 
 	(void)state;
 	assert_int_equal(setenv("TMPDIR", "/tmp", 1), 0);
-	spool_prepare();
-	spool_prepare();
+	spool_file_prepare();
+	spool_file_prepare();
 	before = peak();
 	for (uint64_t i = 0; i < 4 * NR; i += NR / 10) {
 		fill(&a, i, i + NR / 10);

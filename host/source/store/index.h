@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
-#include "common/spool.h"
+#include "common/spool_area.h"
 #include "host/source/store/index_dynamic.h"
 #include "host/source/store/index_fixed.h"
 

@@ -4,14 +4,14 @@
 
 /*
  * Chunks that were met, each under its digest, its length and whether it is to be encrypted: who finds a chunk with another
- * length than its index says has found another chunk. Any number, in memory that does not grow with them (common/spool.h).
+ * length than its index says has found another chunk. Any number, in memory that does not grow with them (common/spool_area.h).
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/spool.h"
+#include "common/spool_area.h"
 #include "host/source/store/digest.h"
 
 /* A record of the table as it lies there, 48 bytes. */
