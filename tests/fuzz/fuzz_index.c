@@ -8,8 +8,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	struct index_dynamic d;
-	struct index_fixed f;
+	struct index_dynamic d = { 0 };
+	struct index_fixed f = { 0 };
 	uint64_t sum = 0;
 	size_t at;
 
