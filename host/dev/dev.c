@@ -23,10 +23,10 @@ struct dev {
 	struct uplink up;
 	struct loop_src link;
 	struct vu_ram ram;
-	struct pool pool;
 	struct cache cache;
 	struct blk_shared shared;
 	struct blk *blk;
+	struct pool *pools;		/* of each disk */
 	uint32_t nr_blk;
 	struct vsock vsock;
 };
@@ -106,12 +106,10 @@ static int make_devices(struct dev *d, const struct link_msg *m, int *fds, struc
 		return r;
 	if (m->setup.guest_cid <= VSOCK_HOST_CID || m->setup.guest_cid >= UINT32_MAX)
 		return err_text(err, -EPROTO, "setup: guest CID");
-	r = pool_init(&d->pool, &d->loop);
-	if (r < 0)
-		return err_set(err, r, "threads");
-	d->shared = (struct blk_shared){ &d->loop, &d->up, &d->pool, &d->cache };
+	d->shared = (struct blk_shared){ &d->loop, &d->up, &d->cache };
 	d->blk = calloc(m->setup.nr_slots + 1, sizeof(*d->blk));
-	if (!d->blk)
+	d->pools = calloc(m->setup.nr_slots + 1, sizeof(*d->pools));
+	if (!d->blk || !d->pools)
 		return err_set(err, -ENOMEM, "disks");
 	r = vsock_init(&d->vsock, &d->loop, &d->up, &d->ram, m->setup.guest_cid, fds[2]);
 	if (r < 0)
@@ -120,7 +118,9 @@ static int make_devices(struct dev *d, const struct link_msg *m, int *fds, struc
 	for (; d->nr_blk < m->setup.nr_slots; d->nr_blk++) {
 		int *fd = &fds[LINK_SETUP_FDS + d->nr_blk];
 
-		r = blk_init(&d->blk[d->nr_blk], &d->shared, d->nr_blk, &d->ram, *fd);
+		r = pool_init(&d->pools[d->nr_blk], &d->loop);
+		if (r == 0)
+			r = blk_init(&d->blk[d->nr_blk], &d->shared, &d->pools[d->nr_blk], d->nr_blk, &d->ram, *fd);
 		if (r < 0)
 			return err_set(err, r, "disk %u", d->nr_blk);
 		*fd = -1;

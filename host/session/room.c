@@ -9,7 +9,7 @@
 
 #define ROOM_SPARE 8			/* chunks that are read, the console's file */
 #define ROOM_DEVICE 16			/* of the device process, without disks and clients; 12 were seen */
-#define ROOM_DISK 6			/* for each of its disks; 5 were seen */
+#define ROOM_DISK 7			/* for each of its disks; 6 were seen */
 
 static rlim_t files_max(void)
 {

@@ -139,7 +139,7 @@ def check_many_disks(tap, pluck, scratch):
 
 def mount_slow(scratch, disk, go):
     """A file whose reads wait for the file go. Return: (process, path), or why not."""
-    program, at = scratch.join("slow_file"), scratch.new_dir("slow")
+    program, at = scratch.join("slow_file"), scratch.new_dir(os.path.basename(disk) + ".slow")
     flags = subprocess.run(["pkg-config", "--cflags", "--libs", "fuse3"], stdout=subprocess.PIPE, check=True).stdout.decode().split()
     subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", "-o", program,
                     os.path.join(TOP, "tests/lib/slow_file.c"), *flags], check=True)
@@ -152,6 +152,18 @@ def mount_slow(scratch, disk, go):
         child.wait()
         return None, "FUSE does not mount here"
     return child, os.path.join(at, "disk")
+
+
+def unmount_slow(child, path):
+    subprocess.run(["fusermount3", "-u", os.path.dirname(path)], check=False)
+    child.wait(20)
+
+
+def end_all(processes):
+    for p in processes:
+        if p.poll() is None:
+            p.kill()
+            p.wait()
 
 
 def touch(path):
@@ -185,13 +197,48 @@ def check_slow_disk(tap, pluck, disk, scratch):
         tap.ok(all(code == 0 and b"late" in out for (out, _), code in ends), "and get it when it answers at last", ends)
     finally:
         touch(go)
-        for w in waiting:
-            if w.poll() is None:
-                w.kill()
-                w.wait()
+        end_all(waiting)
         pluck.stop()
-        subprocess.run(["fusermount3", "-u", os.path.dirname(slow)], check=False)
-        child.wait(20)
+        unmount_slow(child, slow)
+
+
+def reads_in_flight(pluck, disks, device):
+    return int(pluck.run("run", *disks, "--", "cat", "/sys/block/%s/inflight" % device).out.split()[0])
+
+
+def check_stopped_disk(tap, pluck, scratch):
+    """One that stops answering when it has been opened, with any number of reads that wait. FUSE: no read is done at once."""
+    names = [b"%d" % i for i in range(8)]
+    files, mounts, go, reads = [], [], [], []
+    for name in "quick", "stopped":
+        path = images.make_ext4_disk(scratch, name, 64 * MIB, lambda top: [images.put(top, n, n * MIB) for n in names])[0]
+        go.append(scratch.join(name + ".go"))
+        touch(go[-1])
+        child, slow = mount_slow(scratch, path, go[-1])
+        if child is None:
+            tap.skip("a disk that stops answering", slow)
+            return
+        mounts.append((child, slow))
+        files += ["--disk", name + "=" + slow]
+    try:
+        r = pluck.run("list", *files, "stopped/raw")
+        tap.ok(r.code == 0, "a disk is listed", r)
+        os.unlink(go[1])
+        reads = [pluck.popen("cat", *files, "stopped/raw/%d" % i, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for i in range(len(names))]
+        wait_for(lambda: reads_in_flight(pluck, files, "vdb") >= len(reads), 60)
+        tap.ok(reads_in_flight(pluck, files, "vdb") >= len(reads), "it stops, and eight reads of it wait in the VM")
+        r = pluck.run("cat", *files, "quick/raw/0", timeout=120)
+        tap.ok(r.code == 0 and r.out == b"0" * MIB, "another is opened and read meanwhile", r)
+        tap.ok(all(w.poll() is None for w in reads), "they still wait", [w.returncode for w in reads])
+        touch(go[1])
+        got = [w.communicate(timeout=120)[0] for w in reads]
+        tap.ok(got == [n * MIB for n in names], "and get theirs when it answers again", [(len(g), w.returncode) for g, w in zip(got, reads)])
+    finally:
+        touch(go[1])
+        end_all(reads)
+        pluck.stop()
+        for child, slow in mounts:
+            unmount_slow(child, slow)
 
 
 def check_text(tap, pluck, scratch):
@@ -253,6 +300,7 @@ with Tap() as tap, Scratch() as scratch, Pluck(scratch) as pluck:
     check_directory(tap, pluck, disk, scratch)
     check_slow_disk(tap, pluck, disk, scratch)
     pluck.stop()
+    check_stopped_disk(tap, pluck, scratch)
     check_text(tap, pluck, scratch)
     check_sizes(tap, pluck, scratch)
     check_holes(tap, pluck, scratch)

@@ -65,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct link_msg disk = { .type = LINK_DISK, .disk = { .size_bytes = 20 * UNIT + 300, .unit_bytes = UNIT } };
 	struct cache cache = { .want = want, .urge = urge };
 	struct uplink up;
-	struct blk_shared sh = { &loop, &up, &pool, &cache };
+	struct blk_shared sh = { &loop, &up, &cache };
 	struct vu_queue *k;
 	struct blk b;
 	int link[2], qemu[2];
@@ -78,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	disk.disk.raw = data[0] & 1;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, link) < 0 ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qemu) < 0 || uplink_init(&up, &loop, link[0]) < 0 ||
-	    cache_init(&cache, units, 4, UNIT) < 0 || blk_init(&b, &sh, 0, &all, qemu[0]) < 0 ||
+	    cache_init(&cache, units, 4, UNIT) < 0 || blk_init(&b, &sh, &pool, 0, &all, qemu[0]) < 0 ||
 	    vu_mem_set(&b.port.vu.mem, &region, 1, NULL) < 0)
 		abort();
 	cache.arg = &up;

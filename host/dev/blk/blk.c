@@ -124,7 +124,7 @@ static void stop(struct port *p, unsigned int queue)
 	struct blk *b = (struct blk *)p;
 
 	(void)queue;
-	pool_quiesce(b->sh->pool);
+	pool_quiesce(b->pool);
 	while (b->reqs) {
 		struct blk_req *q = b->reqs;
 
@@ -144,9 +144,10 @@ static const struct port_type type = {
 	.stop = stop,
 };
 
-int blk_init(struct blk *b, const struct blk_shared *sh, uint32_t slot, const struct vu_ram *ram, int fd)
+int blk_init(struct blk *b, const struct blk_shared *sh, struct pool *pool, uint32_t slot,
+	const struct vu_ram *ram, int fd)
 {
-	*b = (struct blk){ .sh = sh, .slot = slot, .fd = -1 };
+	*b = (struct blk){ .sh = sh, .pool = pool, .slot = slot, .fd = -1 };
 	(void)snprintf(b->port.name, sizeof(b->port.name), "disk %u", slot);
 	return port_init(&b->port, &type, sh->loop, sh->up, ram, fd);
 }

@@ -25,7 +25,6 @@
 struct blk_shared {
 	struct loop *loop;
 	struct uplink *up;
-	struct pool *pool;
 	struct cache *cache;
 };
 
@@ -34,6 +33,7 @@ struct blk_req;
 struct blk {
 	struct port port;
 	const struct blk_shared *sh;
+	struct pool *pool;
 	uint32_t slot;
 	bool present, raw, no_nowait;
 	uint64_t size_bytes;		/* of the source; the capacity is rounded up to sectors */
@@ -46,8 +46,12 @@ struct blk {
 	struct blk_req *reqs;		/* all in flight */
 };
 
-/** blk_init() - an empty slot served on @fd, which is taken over on success. Return: 0; negative errno. */
-int blk_init(struct blk *b, const struct blk_shared *sh, uint32_t slot, const struct vu_ram *ram, int fd);
+/**
+ * blk_init() - an empty slot served on @fd, which is taken over on success
+ * @pool: threads of its own, borrowed. Return: 0; negative errno.
+ */
+int blk_init(struct blk *b, const struct blk_shared *sh, struct pool *pool, uint32_t slot,
+	const struct vu_ram *ram, int fd);
 void blk_fini(struct blk *b);
 
 /** blk_insert() - the slot's disk. @fd: raw source, taken over in every case, or -1. Return: 0; -EPROTO, -ENOMEM with the reason. */

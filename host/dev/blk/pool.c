@@ -69,6 +69,23 @@ static void woken(struct loop_src *s, uint32_t events)
 	finish(p);
 }
 
+static int start(struct pool *p)
+{
+	pthread_attr_t attr;
+	int r = -pthread_attr_init(&attr);
+
+	if (r < 0)
+		return r;
+	r = -pthread_attr_setstacksize(&attr, POOL_STACK_BYTES);
+	while (r == 0 && p->nr_threads < POOL_THREADS) {
+		r = -pthread_create(&p->thread[p->nr_threads], &attr, worker, p);
+		if (r == 0)
+			p->nr_threads++;
+	}
+	(void)pthread_attr_destroy(&attr);
+	return r;
+}
+
 int pool_init(struct pool *p, struct loop *loop)
 {
 	int r;
@@ -82,11 +99,8 @@ int pool_init(struct pool *p, struct loop *loop)
 	(void)pthread_cond_init(&p->work, NULL);
 	(void)pthread_cond_init(&p->idle, NULL);
 	r = loop_add(loop, &p->event, p->event_fd, EPOLLIN);
-	while (r == 0 && p->nr_threads < POOL_THREADS) {
-		r = -pthread_create(&p->thread[p->nr_threads], NULL, worker, p);
-		if (r == 0)
-			p->nr_threads++;
-	}
+	if (r == 0)
+		r = start(p);
 	if (r < 0) {
 		pool_fini(p);
 		return r;

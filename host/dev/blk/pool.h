@@ -2,13 +2,14 @@
 #ifndef HOST_DEV_BLK_POOL_H
 #define HOST_DEV_BLK_POOL_H
 
-/* A few threads for reads that would block the event loop. */
+/* A few threads for the reads of one disk that would block the event loop. */
 
 #include <pthread.h>
 
 #include "host/dev/loop.h"
 
 #define POOL_THREADS 3
+#define POOL_STACK_BYTES (512u << 10)	/* a read needs little, and there may be sixty disks */
 
 /* Embedded in its owner, who keeps it until done() was called. */
 struct pool_job {

@@ -84,5 +84,5 @@ void blk_raw_read(struct blk_req *q)
 		return;
 	}
 	q->job = (struct pool_job){ .run = job_run, .done = job_done };
-	pool_submit(q->b->sh->pool, &q->job);
+	pool_submit(q->b->pool, &q->job);
 }
