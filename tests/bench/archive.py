@@ -103,8 +103,26 @@ def make_tree(top, files, size):
                 length -= len(pool) - at
 
 
+class Named:
+    """As much of a file as a catalog tells."""
+
+    def __init__(self, name, info):
+        self.name, self.mode, self.mtime, self.link, self.data = name, info.st_mode, (int(info.st_mtime), 0), None, range(info.st_size)
+
+
+def named(top, name=b""):
+    """A directory and all beneath it, each of them ended by None."""
+    yield Named(name, os.stat(top))
+    for e in sorted(os.scandir(os.fsencode(top)), key=lambda e: e.name):
+        if e.is_dir(follow_symlinks=False):
+            yield from named(e.path, e.name)
+        else:
+            yield Named(e.name, e.stat(follow_symlinks=False))
+    yield None
+
+
 class Store:
-    """One archive root.pxar in chunks of one length."""
+    """One archive root.pxar in chunks of one length, and its catalog if its tree is a directory."""
 
     def __init__(self, build, path, tree, chunk=CHUNK):
         self.path = path
@@ -115,6 +133,8 @@ class Store:
         index = os.path.join(snap.dir, "root.pxar.didx")
         out = measure([os.path.join(build, "bench/archive_store"), path, index, str(chunk), tree])[3].split()
         snap.files.append({"crypt-mode": "none", "csum": out[1].decode(), "filename": "root.pxar.didx", "size": int(out[0])})
+        if os.path.isdir(tree):
+            snap.add_stream("catalog.pcat1.didx", P.catalog({"root.pxar.didx": named(tree)}), chunk)
         self.size = int(out[0])
         self.source = ["--repository", path, snap.finish()]
 
@@ -217,7 +237,20 @@ def by_chunk_size(table, build, pluck, scratch, n, tree):
             throughput(table, build, pluck, n, (store.path, "host/bench/%s/root.pxar.didx" % SNAPSHOT), "pluck extract, as tar",
                        [pluck.program, "extract", *store.source, "root.pxar", "-", "--quiet"])
         show(table, rows, list(rows)[0])
+        listings(table, pluck, n, store, tree)
         remove_tree(store.path)
+
+
+def listings(table, pluck, n, store, tree):
+    """One directory, out of the catalog and out of the archive."""
+    inner = "d20/s10"
+    argv = [pluck.program, "list", *store.source, "root.pxar/" + inner]
+    what = "list a directory of %d, " % len(os.listdir(os.path.join(tree, inner)))
+    peers = {what + "by the catalog": (to_null(argv), pluck.env),
+             what + "with every attribute": (to_null(argv + ["--output-format", "json"]), pluck.env),
+             "pluck help (starting the program)": (to_null([pluck.program, "help"]), pluck.env)}
+    for name, (wall, cpu, mib) in alternate(max(n, 20), peers).items():
+        table.add("  " + name, "%.1f ms" % (1000 * wall), "%.1f ms" % (1000 * cpu), "%.0f MiB" % mib)
 
 
 def many(table, build, pluck, scratch, n):
