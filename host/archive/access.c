@@ -189,6 +189,8 @@ int access_open(struct source *meta, struct source *payload, struct access **ret
 	a->refs.size = sizeof(struct ref);
 	a->payload = payload;
 	a->size = meta->size_bytes;
+	if (a->size)
+		source_expect(meta, a->size - 1);	/* the end of the root, its table of members */
 	r = read_start(a, err);
 	start_lost = is_lost(a, r);
 	if (start_lost)
@@ -403,9 +405,9 @@ static bool name_is(const struct access_member *m, const char *name, size_t len)
 	return m->entry.name_len == len && !memcmp(m->name, name, len);
 }
 
-/* A row with the right hash: is it the member? Return: 1; 0; negative errno. */
+/* A row with the right hash: is it the member? @dir: it should be a directory. Return: 1; 0; negative errno. */
 static int try_row(struct access *a, const struct table *t, const struct row *row, const char *name, size_t len,
-		   struct access_member *ret, struct err *err)
+		   bool dir, struct access_member *ret, struct err *err)
 {
 	struct ref ref = { 0 };
 	uint64_t next;
@@ -413,6 +415,8 @@ static int try_row(struct access *a, const struct table *t, const struct row *ro
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
+	if (dir)
+		source_expect(a->items.src, range_end(&ref, t->goodbye) - 1);	/* its table */
 	r = member_name(a, ref.pos, range_end(&ref, t->goodbye), ret, &next, err);
 	if (r < 0 || !name_is(ret, name, len))
 		return r;
@@ -421,8 +425,8 @@ static int try_row(struct access *a, const struct table *t, const struct row *ro
 }
 
 /* Return: 0; -ENOENT; negative errno. */
-static int table_find(struct access *a, struct table *t, const char *name, size_t len, struct access_member *ret,
-		      struct err *err)
+static int table_find(struct access *a, struct table *t, const char *name, size_t len, bool dir,
+		      struct access_member *ret, struct err *err)
 {
 	const uint64_t hash = pxar_hash(name, len);
 	size_t stack[TREE_STACK], depth = 1;
@@ -446,7 +450,7 @@ static int table_find(struct access *a, struct table *t, const char *name, size_
 			stack[depth++] = 2 * i + 1;
 		if (row.hash != hash)
 			continue;
-		r = try_row(a, t, &row, name, len, ret, err);
+		r = try_row(a, t, &row, name, len, dir, ret, err);
 		if (r)
 			return r < 0 ? r : 0;
 	}
@@ -460,7 +464,7 @@ int access_dir_find(struct access *a, struct access_dir *d, const char *name, si
 
 	if (d->lost)
 		return err_text(err, d->lost, "%s", d->lost_why.text);
-	return table_find(a, &t, name, len, ret, err);
+	return table_find(a, &t, name, len, false, ret, err);
 }
 
 /* The same without a table: what is not found may be in what is lost. */
@@ -481,8 +485,9 @@ static int scan_find(struct access *a, const char *name, size_t len, struct acce
 	return r < 0 ? r : err_text(err, d.lost, "%s", d.lost_why.text);
 }
 
-/* One step down from the directory in @m. */
-static int find_in(struct access *a, const char *name, size_t len, struct access_member *m, struct err *err)
+/* One step down from the directory in @m. @dir: into another one. */
+static int find_in(struct access *a, const char *name, size_t len, bool dir, struct access_member *m,
+		   struct err *err)
 {
 	const bool whole = !m->partial;
 	struct err why = ERR_INIT;
@@ -493,7 +498,7 @@ static int find_in(struct access *a, const char *name, size_t len, struct access
 	m->partial = false;
 	t.lost = r < 0;
 	if (r == 0)
-		r = table_find(a, &t, name, len, m, &why);
+		r = table_find(a, &t, name, len, dir, m, &why);
 	if (t.lost && whole && has_no_table(a, m, r))
 		return scan_find(a, name, len, m, err);
 	if (r == -ENOENT)
@@ -514,7 +519,7 @@ int access_find(struct access *a, const char *path, size_t len, struct access_me
 			continue;
 		if (n == 2 && !memcmp(name, "..", 2))
 			return err_text(err, -EINVAL, "'..' is not possible in a path");
-		r = find_in(a, name, n, ret, err);
+		r = find_in(a, name, n, left > 0, ret, err);
 	}
 	return r < 0 ? err_ctx(err, r, "'%s'", log_quote(path, len, q, sizeof(q))) : 0;
 }

@@ -29,6 +29,7 @@ int catalog_open(struct source *src, struct catalog *ret, struct err *err)
 
 	if (src->size_bytes < MAGIC_SIZE + 2 + TAIL_SIZE)
 		return bad(err, 0, "too short");
+	source_expect(src, src->size_bytes - 1);
 	r = source_read_at(src, head, sizeof(head), 0, err);
 	if (r == 0)
 		r = source_read_at(src, tail, sizeof(tail), src->size_bytes - TAIL_SIZE, err);

@@ -245,22 +245,22 @@ static void plan_ahead(struct stream *st, size_t i)
 	(void)pthread_cond_broadcast(&st->work);
 }
 
-void stream_expect(struct source *s, uint64_t off)
+/* Only where that is worth a thread: a large chunk. */
+static void stream_expect(struct source *s, uint64_t off)
 {
 	struct stream *st = (struct stream *)s;
-	size_t i;
+	const size_t i = chunks_find(st->chunks, off);
 
-	if (off >= s->size_bytes)
-		return;
-	i = chunks_find(st->chunks, off);
 	if (!i || chunks_len(st->chunks, i) < EXPECT_BYTES)
 		return;		/* the first one is read at once */
 	(void)pthread_mutex_lock(&st->lock);
-	st->ahead = i;
-	st->ahead_end = i + 1;
-	if (!st->no_workers)
-		start_workers(st);
-	(void)pthread_cond_broadcast(&st->work);
+	if (!slot_find(st, i)) {
+		st->ahead = i;
+		st->ahead_end = i + 1;
+		if (!st->no_workers)
+			start_workers(st);
+		(void)pthread_cond_broadcast(&st->work);
+	}
 	(void)pthread_mutex_unlock(&st->lock);
 }
 
@@ -373,7 +373,9 @@ void stream_stat(struct source *s, struct stream_stat *ret)
 	(void)pthread_mutex_unlock(&st->lock);
 }
 
-static const struct source_ops stream_ops = { .read_at = stream_read_at, .close = stream_close };
+static const struct source_ops stream_ops = {
+	.read_at = stream_read_at, .expect = stream_expect, .close = stream_close,
+};
 
 int stream_open(struct chunks *c, size_t cache_bytes, struct source **ret, struct err *err)
 {

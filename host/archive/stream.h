@@ -15,17 +15,12 @@
  * @c:           taken over, also on failure
  * @cache_bytes: decoded chunks kept at most; a chunk that is being read is kept in any case
  * Once three chunks were read in sequence, threads decode those that come next, the more of them the longer it goes on
- * like that; reading elsewhere in between does not end it. No read waits for them but for the very chunk it needs. A
- * chunk that is missing or damaged fails the reads that touch it, by name.
+ * like that; reading elsewhere in between does not end it. One of them decodes a large chunk that source_expect() names.
+ * No read waits for them but for the very chunk it needs. A chunk that is missing or damaged fails the reads that touch
+ * it, by name.
  * Return: 0; -ENOMEM.
  */
 int stream_open(struct chunks *c, size_t cache_bytes, struct source **ret, struct err *err);
-
-/**
- * stream_expect() - byte @off of a source that stream_open() made is read soon: a thread decodes its chunk meanwhile
- * Only where that is worth a thread: a large chunk.
- */
-void stream_expect(struct source *s, uint64_t off);
 
 /** stream_chunks() - the chunks of a source that stream_open() made. Borrowed as long as the source. */
 struct chunks *stream_chunks(struct source *s);

@@ -79,8 +79,6 @@ int archive_open(struct snapshot *sn, const char *stored, struct archive_file *r
 	if (r == 0 && payload)
 		r = open_source(sn, payload, &f.payload, err);
 	if (r == 0)
-		stream_expect(f.meta, f.meta->size_bytes - 1);	/* the end of the root, its table of members */
-	if (r == 0)
 		r = access_open(f.meta, f.payload, &f.a, err);
 	if (r < 0) {
 		archive_close(&f);

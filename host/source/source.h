@@ -25,6 +25,8 @@ struct source_ops {
 	int (*read_at)(struct source *s, void *p, size_t n, uint64_t off, struct err *err);
 	/** is_zero() - is unit @unit known to be all zeros without reading? May be NULL: never. */
 	bool (*is_zero)(struct source *s, uint64_t unit);
+	/** expect() - byte @off, within the size, is read soon: it may be fetched meanwhile. May be NULL. */
+	void (*expect)(struct source *s, uint64_t off);
 	void (*close)(struct source *s);
 };
 
@@ -45,6 +47,12 @@ static inline int source_read_at(struct source *s, void *p, size_t n, uint64_t o
 static inline bool source_is_zero(struct source *s, uint64_t unit)
 {
 	return s->ops->is_zero && s->ops->is_zero(s, unit);
+}
+
+static inline void source_expect(struct source *s, uint64_t off)
+{
+	if (s->ops->expect && off < s->size_bytes)
+		s->ops->expect(s, off);
 }
 
 static inline void source_close(struct source *s)

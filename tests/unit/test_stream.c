@@ -272,8 +272,8 @@ static void test_expect(void **state)
 	open_stream_of(8 << 20, 1 << 20);
 	g.shut_from = last;
 	g.shut_to = CHUNKS;
-	stream_expect(s, s->size_bytes);	/* nothing there */
-	stream_expect(s, s->size_bytes - 1);
+	source_expect(s, s->size_bytes);	/* nothing there */
+	source_expect(s, s->size_bytes - 1);
 	gate_wait(&g.gate, 1);
 	read_chunk(0);
 	assert_int_equal(pthread_create(&thread, NULL, read_in_thread, &last), 0);
@@ -292,7 +292,7 @@ static void test_expect_bad(void **state)
 
 	(void)state;
 	open_stream_of(8 << 20, 1 << 20);
-	stream_expect(s, g.start[BAD]);
+	source_expect(s, g.start[BAD]);
 	read_chunk(0);
 	assert_int_equal(source_read_at(s, &b, 1, g.start[BAD], &err), -EIO);
 	assert_non_null(strstr(err.text, "chunk 333 is missing"));
@@ -304,7 +304,7 @@ static void test_expect_small(void **state)
 {
 	(void)state;
 	open_stream(1 << 20);
-	stream_expect(s, g.start[20]);
+	source_expect(s, g.start[20]);
 	read_chunk(0);
 	assert_int_equal(g.loads[20], 0);
 }
