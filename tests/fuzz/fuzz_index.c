@@ -8,20 +8,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	struct index_dynamic d = { 0 };
-	struct index_fixed f = { 0 };
-	uint64_t sum = 0;
-	size_t at;
+	for (int is_fixed = 0; is_fixed < 2; is_fixed++) {
+		struct index x = { 0 };
 
-	if (index_fixed_parse(data, len, &f, NULL) == 0) {
-		for (size_t i = 0; i < f.nr_chunks; i++)
-			sum += index_fixed_chunk_len(&f, i) + 0u * *index_fixed_digest(&f, i);
-		if (sum != f.size_bytes)
-			abort();
-	}
-	if (index_dynamic_parse(data, len, &d, NULL) == 0)
-		for (size_t i = 0; i < d.nr_chunks; i++)
-			if (index_dynamic_find(&d, index_dynamic_start(&d, i), &at) < 0 || at != i)
+		if (index_of_bytes(data, len, is_fixed, &x, NULL) < 0)
+			continue;
+		for (size_t i = 0; i < x.nr_chunks; i++) {
+			const uint8_t *d = index_digest(&x, i);
+
+			if (index_find(&x, index_start(&x, i)) != i || d < x.entries.p || d + 32 > x.entries.p + x.entries.len ||
+			    index_start(&x, i + 1) <= index_start(&x, i))
 				abort();
+		}
+		if (index_start(&x, x.nr_chunks) != x.size_bytes)
+			abort();
+		index_free(&x);
+	}
 	return 0;
 }

@@ -80,25 +80,21 @@ static int hash_stream(struct snapshot *sn, const char *file, char *hex, struct 
 {
 	const struct store_file *f = manifest_find(sn->manifest, file);
 	const struct crypt_key *key = strcmp(f->crypt_mode, "encrypt") ? NULL : &sn->key;
-	CLEANUP_BUF struct buf raw = BUF_INIT;
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	struct chunk_loader l;
-	struct index_dynamic x;
+	struct index x = { 0 };
 	uint8_t digest[32];
 	int r = 0;
 
 	assert_int_equal(chunk_loader_init(&l), 0);
-	assert_int_equal(chunk_read_file(sn->fd, file, 1 << 20, &raw, e), 0);
-	assert_int_equal(index_dynamic_parse(raw.data, raw.len, &x, e), 0);
-	assert_memory_equal(x.csum, f->csum, 32);
-	assert_int_equal(x.size_bytes, f->size);
+	assert_int_equal(index_load(sn->fd, f, &x, e), 0);
 	assert_true(md && EVP_DigestInit_ex(md, EVP_sha256(), NULL));
 	for (size_t i = 0; i < x.nr_chunks && r == 0; i++) {
-		size_t n = (size_t)(index_dynamic_end(&x, i) - index_dynamic_start(&x, i));
+		size_t n = index_chunk_len(&x, i);
 		CLEANUP_FREE uint8_t *p = malloc(n);
 
 		assert_non_null(p);
-		r = chunk_load(&l, sn->store->chunks_fd, index_dynamic_digest(&x, i), key, p, n, e);
+		r = chunk_load(&l, sn->store->chunks_fd, index_digest(&x, i), key, p, n, e);
 		if (r == 0)
 			assert_true(EVP_DigestUpdate(md, p, n));
 	}
@@ -106,6 +102,7 @@ static int hash_stream(struct snapshot *sn, const char *file, char *hex, struct 
 	digest_to_hex(digest, hex);
 	EVP_MD_CTX_free(md);
 	chunk_loader_free(&l);
+	index_free(&x);
 	return r;
 }
 
@@ -256,14 +253,14 @@ static void test_old(void **state)
 }
 
 /* A manifest for an index of a third-party writer, which made none: plain JSON in a plain blob. */
-static void write_manifest(const char *snapshot, const struct index_fixed *x)
+static void write_manifest(const char *snapshot, const struct index *x)
 {
 	CLEANUP_BUF struct buf blob = BUF_INIT, json = BUF_INIT;
 	struct blob_codec *c = blob_codec_new();
 	CLEANUP_CLOSE int fd = -1;
 	char path[330], csum[65];
 
-	digest_to_hex(x->csum, csum);
+	digest_to_hex(x->fixed.csum, csum);
 	buf_fmt(&json, "{\"backup-type\":\"vm\",\"backup-id\":\"1\",\"backup-time\":0,\"files\":[{\"filename\":\"disk.img.fidx\","
 		"\"size\":%llu,\"csum\":\"%s\"}]}", (unsigned long long)x->size_bytes, csum);
 	assert_int_equal(blob_encode(c, json.data, json.len, &blob), 0);
@@ -278,7 +275,7 @@ static void test_third_party(void **state)
 {
 	CLEANUP_FREE char *file = NULL, *disk = NULL;
 	char base[100], path[300];
-	struct index_fixed x;
+	struct index x = { 0 };
 	struct snapshot *sn;
 	struct store *st;
 	struct source *s;
@@ -296,9 +293,10 @@ static void test_third_party(void **state)
 	assert_int_equal(io_read_file(-1, path, 64 << 20, &disk, &disk_len), 0);
 	(void)snprintf(path, sizeof(path), "%s/vm/1/1970-01-01T00:00:00Z/disk.img.fidx", base);
 	assert_int_equal(io_read_file(-1, path, 64 << 20, &file, &len), 0);
-	assert_int_equal(index_fixed_parse(file, len, &x, NULL), 0);
+	assert_int_equal(index_of_bytes(file, len, true, &x, NULL), 0);
 	*strrchr(path, '/') = 0;
 	write_manifest(path, &x);
+	index_free(&x);
 	assert_int_equal(store_open(base, &st, NULL), 0);
 	assert_int_equal(snapshot_open(st, "", "vm/1/1970-01-01T00:00:00Z", &sn, NULL), 0);
 	assert_int_equal(snapshot_open_image(sn, "disk.img.fidx", &s, NULL), 0);

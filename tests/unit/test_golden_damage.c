@@ -180,29 +180,31 @@ static void test_manifests(void **state)
 	done("manifests");
 }
 
+static void try_index(const uint8_t *p, size_t len, const struct buf *good, bool is_fixed)
+{
+	struct index x = { 0 }, was = { 0 };
+	const size_t sum = sizeof(x.fixed.csum);
+
+	if (index_of_bytes(p, len, is_fixed, &x, NULL) < 0)
+		return;
+	assert_int_equal(index_of_bytes(good->data, good->len, is_fixed, &was, NULL), 0);
+	assert_true(memcmp(is_fixed ? x.fixed.csum : x.dynamic.csum, is_fixed ? was.fixed.csum : was.dynamic.csum, sum) ||
+		    !memcmp(p + INDEX_HEAD, good->data + INDEX_HEAD, len - INDEX_HEAD));
+	assert_true(is_fixed ? len == good->len : len <= good->len);
+	for (size_t i = 0; i < x.nr_chunks; i++)
+		assert_true(index_digest(&x, i) + 32 <= x.entries.p + x.entries.len && index_chunk_len(&x, i) <= 16u << 20);
+	index_free(&x);
+	index_free(&was);
+}
+
 static void try_fixed(const uint8_t *p, size_t len, const struct buf *good)
 {
-	struct index_fixed x, was;
-
-	assert_int_equal(index_fixed_parse(good->data, good->len, &was, NULL), 0);
-	if (index_fixed_parse(p, len, &x, NULL) < 0)
-		return;
-	assert_int_equal(len, good->len);
-	assert_true(memcmp(x.csum, was.csum, sizeof(x.csum)) || !memcmp(p + INDEX_HEAD, good->data + INDEX_HEAD, len - INDEX_HEAD));
-	for (size_t i = 0; i < x.nr_chunks; i++)
-		assert_true(index_fixed_digest(&x, i) + 32 <= p + len && index_fixed_chunk_len(&x, i) <= x.chunk_bytes);
+	try_index(p, len, good, true);
 }
 
 static void try_dynamic(const uint8_t *p, size_t len, const struct buf *good)
 {
-	struct index_dynamic x, was;
-
-	assert_int_equal(index_dynamic_parse(good->data, good->len, &was, NULL), 0);
-	if (index_dynamic_parse(p, len, &x, NULL) < 0)
-		return;
-	assert_true(memcmp(x.csum, was.csum, sizeof(x.csum)) || !memcmp(p + INDEX_HEAD, good->data + INDEX_HEAD, good->len - INDEX_HEAD));
-	for (size_t i = 0; i < x.nr_chunks; i++)
-		assert_true(index_dynamic_digest(&x, i) + 32 <= p + len && index_dynamic_end(&x, i) - index_dynamic_start(&x, i) <= 16u << 20);
+	try_index(p, len, good, false);
 }
 
 static void test_indexes(void **state)

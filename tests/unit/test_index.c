@@ -52,7 +52,7 @@ static void test_fixed_example(void **state)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT;
 	uint8_t digests[64], csum[32];
-	struct index_fixed x;
+	struct index x = { 0 };
 	char hex[65];
 
 	(void)state;
@@ -63,17 +63,19 @@ static void test_fixed_example(void **state)
 	assert_memory_equal(b.data + 4096, digests, 64);
 	for (size_t i = 80; i < 4096; i++)
 		assert_int_equal(b.data[i], 0);
-	assert_int_equal(index_fixed_parse(b.data, b.len, &x, NULL), 0);
-	digest_to_hex(x.csum, hex);
+	assert_int_equal(index_of_bytes(b.data, b.len, true, &x, NULL), 0);
+	digest_to_hex(x.fixed.csum, hex);
 	assert_string_equal(hex, fixed_csum);
 	assert_int_equal(x.nr_chunks, 2);
-	assert_int_equal(index_fixed_chunk_len(&x, 0), MIB4);
-	assert_int_equal(index_fixed_chunk_len(&x, 1), 5);
-	assert_memory_equal(index_fixed_digest(&x, 1), digests + 32, 32);
+	assert_int_equal(index_chunk_len(&x, 0), MIB4);
+	assert_int_equal(index_chunk_len(&x, 1), 5);
+	assert_memory_equal(index_digest(&x, 1), digests + 32, 32);
+	index_free(&x);
 	b.data[32] ^= 1;	/* the stored checksum is not trusted, so it does not matter */
-	assert_int_equal(index_fixed_parse(b.data, b.len, &x, NULL), 0);
-	digest_to_hex(x.csum, hex);
+	assert_int_equal(index_of_bytes(b.data, b.len, true, &x, NULL), 0);
+	digest_to_hex(x.fixed.csum, hex);
 	assert_string_equal(hex, fixed_csum);
+	index_free(&x);
 }
 
 static const struct {
@@ -108,10 +110,11 @@ static void test_fixed_rules(void **state)
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++) {
 		CLEANUP_BUF struct buf b = BUF_INIT;
 		struct err e = ERR_INIT;
-		struct index_fixed x;
+		struct index x = { 0 };
 
 		make_fixed(&b, fixed[i].size, fixed[i].chunk, fixed[i].tail);
-		assert_int_equal(index_fixed_parse(b.data, b.len, &x, &e), fixed[i].want);
+		assert_int_equal(index_of_bytes(b.data, b.len, true, &x, &e), fixed[i].want);
+		index_free(&x);
 		print_message("%s: %s\n", fixed[i].name, e.text);
 	}
 }
@@ -154,10 +157,11 @@ static void test_dynamic_rules(void **state)
 	for (size_t i = 0; i < sizeof(dynamic) / sizeof(*dynamic); i++) {
 		CLEANUP_BUF struct buf b = BUF_INIT;
 		struct err e = ERR_INIT;
-		struct index_dynamic x;
+		struct index x = { 0 };
 
 		make_dynamic(&b, dynamic[i].end, dynamic[i].nr);
-		assert_int_equal(index_dynamic_parse(b.data, b.len, &x, &e), dynamic[i].want);
+		assert_int_equal(index_of_bytes(b.data, b.len, false, &x, &e), dynamic[i].want);
+		index_free(&x);
 		print_message("%s: %s\n", dynamic[i].name, e.text);
 	}
 }
@@ -166,25 +170,26 @@ static void test_dynamic_example(void **state)
 {
 	const uint64_t ends[] = { MIB4, MIB4 + 5 };
 	CLEANUP_BUF struct buf b = BUF_INIT;
-	struct index_dynamic x;
+	struct index x = { 0 };
 	char hex[65];
 	size_t at;
 
 	(void)state;
 	make_dynamic(&b, ends, 2);
 	assert_int_equal(b.len, 4176);
-	assert_int_equal(index_dynamic_parse(b.data, b.len, &x, NULL), 0);
-	digest_to_hex(x.csum, hex);
+	assert_int_equal(index_of_bytes(b.data, b.len, false, &x, NULL), 0);
+	digest_to_hex(x.dynamic.csum, hex);
 	assert_string_equal(hex, "31bed408200cb47158b7da1bfb1982cd9501fe45a35e0dc0f8c36df08c0d65f2");
 	assert_int_equal(x.size_bytes, MIB4 + 5);
-	assert_int_equal(index_dynamic_find(&x, 0, &at), 0);
+	assert_int_equal(index_dynamic_find(&x.dynamic, 0, &at), 0);
 	assert_int_equal(at, 0);
-	assert_int_equal(index_dynamic_find(&x, MIB4 - 1, &at), 0);
+	assert_int_equal(index_dynamic_find(&x.dynamic, MIB4 - 1, &at), 0);
 	assert_int_equal(at, 0);
-	assert_int_equal(index_dynamic_find(&x, MIB4, &at), 0);
+	assert_int_equal(index_dynamic_find(&x.dynamic, MIB4, &at), 0);
 	assert_int_equal(at, 1);
-	assert_int_equal(index_dynamic_find(&x, MIB4 + 5, &at), -ERANGE);
-	assert_int_equal(index_dynamic_start(&x, 1), MIB4);
+	assert_int_equal(index_dynamic_find(&x.dynamic, MIB4 + 5, &at), -ERANGE);
+	assert_int_equal(index_start(&x, 1), MIB4);
+	index_free(&x);
 }
 
 /* Every cut, and every flipped bit of the header that is checked. */
@@ -192,21 +197,22 @@ static void test_cut_and_flipped(void **state)
 {
 	CLEANUP_BUF struct buf f = BUF_INIT, d = BUF_INIT;
 	const uint64_t ends[] = { MIB4, MIB4 + 5 };
-	struct index_dynamic dx;
-	struct index_fixed fx;
+	struct index x = { 0 };
 
 	(void)state;
 	make_fixed(&f, MIB4 + 5, MIB4, 64);
 	make_dynamic(&d, ends, 2);
 	for (size_t len = 0; len < f.len; len++)
-		assert_int_equal(index_fixed_parse(f.data, len, &fx, NULL), -EBADMSG);
-	for (size_t len = 0; len < d.len; len++)
-		assert_int_equal(index_dynamic_parse(d.data, len, &dx, NULL), len == d.len - 40 ? 0 : -EBADMSG);
+		assert_int_equal(index_of_bytes(f.data, len, true, &x, NULL), -EBADMSG);
+	for (size_t len = 0; len < d.len; len++) {
+		assert_int_equal(index_of_bytes(d.data, len, false, &x, NULL), len == d.len - 40 ? 0 : -EBADMSG);
+		index_free(&x);
+	}
 	for (size_t bit = 0; bit < 64; bit++) {
 		f.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
 		d.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
-		assert_int_equal(index_fixed_parse(f.data, f.len, &fx, NULL), -EBADMSG);
-		assert_int_equal(index_dynamic_parse(d.data, d.len, &dx, NULL), -EBADMSG);
+		assert_int_equal(index_of_bytes(f.data, f.len, true, &x, NULL), -EBADMSG);
+		assert_int_equal(index_of_bytes(d.data, d.len, false, &x, NULL), -EBADMSG);
 		f.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
 		d.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
 	}

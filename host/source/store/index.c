@@ -54,7 +54,7 @@ static int read_entries(int fd, struct index *x, struct digest_sum *sum, struct 
 	return 0;
 }
 
-static int read_index(int fd, size_t len, struct index *x, struct err *err)
+static int read_all(int fd, size_t len, struct index *x, struct err *err)
 {
 	struct digest_sum sum;
 	int r = read_head(fd, len, x, err), end;
@@ -75,28 +75,45 @@ static int read_index(int fd, size_t len, struct index *x, struct err *err)
 	return 0;
 }
 
+int index_read(int fd, size_t len, bool is_fixed, struct index *ret, struct err *err)
+{
+	struct index x = { .is_fixed = is_fixed };
+	int r = read_all(fd, len, &x, err);
+
+	if (r < 0)
+		index_free(&x);
+	else
+		*ret = x;
+	return r;
+}
+
+static int check_listed(const struct index *x, const struct store_file *f, struct err *err)
+{
+	if (f->has_csum && memcmp(x->is_fixed ? x->fixed.csum : x->dynamic.csum, f->csum, sizeof(f->csum)))
+		return err_text(err, -EBADMSG, "wrong checksum for file '%s'", f->name);
+	if (x->size_bytes != f->size)
+		return err_text(err, -EBADMSG, "wrong size for file '%s'", f->name);
+	return 0;
+}
+
 int index_load(int dirfd, const struct store_file *f, struct index *ret, struct err *err)
 {
-	struct index x = { 0 };
+	const bool is_fixed = names_file_kind(f->name, strlen(f->name)) == NAMES_FIDX;
 	CLEANUP_CLOSE int fd = -1;
+	struct index x = { 0 };
 	size_t len = 0;
 	int r;
 
-	x.is_fixed = names_file_kind(f->name, strlen(f->name)) == NAMES_FIDX;
 	fd = chunk_open_file(dirfd, f->name, INDEX_FILE_MAX, &len, err);
-	r = fd < 0 ? fd : read_index(fd, len, &x, err);
+	r = fd < 0 ? fd : index_read(fd, len, is_fixed, &x, err);
 	if (r < 0)
-		r = err_ctx(err, r == -EFBIG ? -EBADMSG : r, "file '%s'", f->name);
-	else if (f->has_csum && memcmp(x.is_fixed ? x.fixed.csum : x.dynamic.csum, f->csum, sizeof(f->csum)))
-		r = err_text(err, -EBADMSG, "wrong checksum for file '%s'", f->name);
-	else if (x.size_bytes != f->size)
-		r = err_text(err, -EBADMSG, "wrong size for file '%s'", f->name);
-	if (r < 0) {
+		return err_ctx(err, r == -EFBIG ? -EBADMSG : r, "file '%s'", f->name);
+	r = check_listed(&x, f, err);
+	if (r < 0)
 		index_free(&x);
-		return r;
-	}
-	*ret = x;
-	return 0;
+	else
+		*ret = x;
+	return r;
 }
 
 void index_free(struct index *x)

@@ -32,6 +32,9 @@ struct index {
  * Return: 0, release it with index_free(); -EBADMSG; negative errno.
  */
 int index_load(int dirfd, const struct store_file *f, struct index *ret, struct err *err);
+
+/** index_read() - the same of an open file of @len bytes, without a manifest: form and checksum. */
+int index_read(int fd, size_t len, bool is_fixed, struct index *ret, struct err *err);
 void index_free(struct index *x);
 
 /** index_start() - first byte of chunk @i; @i may be nr_chunks: the size. */
