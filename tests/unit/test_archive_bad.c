@@ -167,6 +167,34 @@ static void test_good(void **state)
 	access_free(a);
 }
 
+/* The far end of each directory on the way is asked for before its beginning is read; the end of what is looked for is not. */
+static void test_expected_ends(void **state)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	struct access_member *m = access_member_new();
+	uint64_t d, deeper;
+	struct mem_source src;
+	struct access *a;
+
+	(void)state;
+	make(&b);
+	src = mem_source(b.data, b.len);
+	assert_int_equal(access_open(&src.src, NULL, &a, NULL), 0);
+	assert_true(src.nr_expected == 1 && src.expected[0] == b.len - 1);
+	assert_int_equal(access_find(a, "d", 1, m, NULL), 0);
+	d = m->end;
+	assert_int_equal(access_find(a, "last", 4, m, NULL), 0);
+	assert_int_equal(src.nr_expected, 1);
+	assert_int_equal(access_find(a, "d/deeper", 8, m, NULL), 0);
+	deeper = m->end;
+	assert_true(src.nr_expected == 2 && src.expected[1] == d - 1);
+	src.nr_expected = 0;
+	assert_int_equal(access_find(a, "d/deeper/g", 10, m, NULL), 0);
+	assert_true(src.nr_expected == 2 && src.expected[0] == d - 1 && src.expected[1] == deeper - 1);
+	access_member_free(m);
+	access_free(a);
+}
+
 /* Cut at each length and flipped at each byte: an error, or a stream that is good in itself. */
 static void test_cut_and_flipped(void **state)
 {
@@ -507,7 +535,7 @@ static void test_bad_links(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_good), cmocka_unit_test(test_expected_ends),
 		cmocka_unit_test(test_cut_and_flipped),
 		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_lost_end),

@@ -69,6 +69,7 @@ static void woken(struct loop_src *s, uint32_t events)
 	finish(p);
 }
 
+/* Where not all can be had, fewer do it. */
 static int start(struct pool *p)
 {
 	pthread_attr_t attr;
@@ -83,7 +84,7 @@ static int start(struct pool *p)
 			p->nr_threads++;
 	}
 	(void)pthread_attr_destroy(&attr);
-	return r;
+	return p->nr_threads ? 0 : r;
 }
 
 int pool_init(struct pool *p, struct loop *loop)

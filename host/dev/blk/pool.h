@@ -32,7 +32,7 @@ struct pool {
 	bool end;
 };
 
-/** pool_init() - start the threads; all run when it returns. Return: 0; negative errno. */
+/** pool_init() - start the threads, one at least; all run when it returns. Return: 0; negative errno. */
 int pool_init(struct pool *p, struct loop *loop);
 void pool_fini(struct pool *p);
 
