@@ -17,6 +17,8 @@
 #include "host/dev/vsock/vsock.h"
 #include "host/link/link.h"
 
+#define THREADS_MORE 24u		/* for reads, beside one of each disk; they are divided */
+
 /* The device process as a whole. It lives as long as the process, so its end is the process's end. */
 struct dev {
 	struct loop loop;
@@ -97,6 +99,8 @@ static int map_cache(struct dev *d, int fd, uint32_t nr_slots, uint64_t slot_byt
 /* Takes over the sockets in @fds, which are -1 afterwards. */
 static int make_devices(struct dev *d, const struct link_msg *m, int *fds, struct err *err)
 {
+	const uint32_t nr = m->setup.nr_slots;
+	const unsigned int threads = 1 + THREADS_MORE / (nr + 1);
 	int r;
 
 	r = map_ram(d, fds[0], m->setup.ram_bytes, err);
@@ -107,20 +111,21 @@ static int make_devices(struct dev *d, const struct link_msg *m, int *fds, struc
 	if (m->setup.guest_cid <= VSOCK_HOST_CID || m->setup.guest_cid >= UINT32_MAX)
 		return err_text(err, -EPROTO, "setup: guest CID");
 	d->shared = (struct blk_shared){ &d->loop, &d->up, &d->cache };
-	d->blk = calloc(m->setup.nr_slots + 1, sizeof(*d->blk));
-	d->pools = calloc(m->setup.nr_slots + 1, sizeof(*d->pools));
+	d->blk = calloc(nr + 1, sizeof(*d->blk));
+	d->pools = calloc(nr + 1, sizeof(*d->pools));
 	if (!d->blk || !d->pools)
 		return err_set(err, -ENOMEM, "disks");
 	r = vsock_init(&d->vsock, &d->loop, &d->up, &d->ram, m->setup.guest_cid, fds[2]);
 	if (r < 0)
 		return err_set(err, r, "vsock");
 	fds[2] = -1;
-	for (; d->nr_blk < m->setup.nr_slots; d->nr_blk++) {
+	for (; d->nr_blk < nr; d->nr_blk++) {
 		int *fd = &fds[LINK_SETUP_FDS + d->nr_blk];
 
-		r = pool_init(&d->pools[d->nr_blk], &d->loop);
-		if (r == 0)
-			r = blk_init(&d->blk[d->nr_blk], &d->shared, &d->pools[d->nr_blk], d->nr_blk, &d->ram, *fd);
+		r = pool_init(&d->pools[d->nr_blk], &d->loop, threads);
+		if (r < 0)
+			return err_set(err, r, "a thread for disk %u", d->nr_blk);
+		r = blk_init(&d->blk[d->nr_blk], &d->shared, &d->pools[d->nr_blk], d->nr_blk, &d->ram, *fd);
 		if (r < 0)
 			return err_set(err, r, "disk %u", d->nr_blk);
 		*fd = -1;

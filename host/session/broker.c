@@ -117,7 +117,7 @@ static void tell_memory(struct broker *b)
 			broker_memory_mib(b), e.text);
 }
 
-/* The best story to be had: QEMU's own end, else what the device said with the console behind it. */
+/* The best story to be had: what the device said, else QEMU's own end, which follows that of the device; the console behind it. */
 static void tell_reason(struct broker *b)
 {
 	struct pollfd pfd = { .events = POLLIN };
@@ -127,7 +127,7 @@ static void tell_reason(struct broker *b)
 	if (!b->m.vm)
 		return;
 	pfd.fd = vm_exit_fd(b->m.vm);
-	if (poll(&pfd, 1, BROKER_QEMU_END_MS) == 1) {
+	if (!b->m.dev_failed && poll(&pfd, 1, BROKER_QEMU_END_MS) == 1) {
 		(void)vm_reason(b->m.vm, text, sizeof(text));
 		(void)err_text(&b->reason, b->reason.code, "%s", text);
 	} else {

@@ -74,6 +74,7 @@ struct machine {
 	pid_t dev_pid;
 	int dev_pidfd, link_fd;
 	struct console *dev_err;
+	bool dev_ready, dev_failed;	/* the device process has told so; of a failure it said why */
 	struct outgoing *out, **out_last;
 	struct vm *vm;
 	struct fill *fill;

@@ -164,8 +164,9 @@ static const char *on_fatal(struct broker *b, const struct link_msg *msg)
 {
 	char text[LINK_TEXT_MAX * 4 + 16];
 
+	b->m.dev_failed = true;
 	log_quote(msg->fatal.text, strnlen(msg->fatal.text, LINK_TEXT_MAX), text, sizeof(text));
-	broker_fail(b, -EHOSTDOWN, "the VM broke the rules: %s", text);
+	broker_fail(b, -EHOSTDOWN, "%s: %s", b->m.dev_ready ? "the VM broke the rules" : "no devices for the VM", text);
 	return NULL;
 }
 
@@ -173,6 +174,7 @@ static const char *handle(struct broker *b, const struct link_msg *msg)
 {
 	switch (msg->type) {
 	case LINK_READY:
+		b->m.dev_ready = true;
 		return NULL;
 	case LINK_AGENT:
 		broker_agent_ready(b);
@@ -214,8 +216,10 @@ void devlink_event(struct watch *w, uint32_t events)
 		r = link_recv(b->m.link_fd, &msg, NULL, 0, &nr_fds);
 		if (r == -EAGAIN)
 			return;
-		/* Reset: it ended with messages of ours unread. The pidfd says the rest. */
-		if (r == 0 || r == -ECONNRESET) {
+		/* It ended with messages of ours unread. This is said once, and before what it said last. */
+		if (r == -ECONNRESET)
+			continue;
+		if (r == 0) {
 			events_remove(&b->events, w);
 			return;
 		}

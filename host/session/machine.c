@@ -272,6 +272,7 @@ static void on_vm_exit(struct watch *w, uint32_t events)
 
 	(void)events;
 	events_remove(&b->events, w);
+	devlink_event(&b->m.w_link, EPOLLIN);	/* QEMU ends when the device does, which may have said why */
 	(void)vm_reason(b->m.vm, text, sizeof(text));
 	broker_fail(b, -EHOSTDOWN, "%s", text);
 }

@@ -23,6 +23,9 @@ from program import AS_NOBODY, NOBODY, SANITIZED, Pluck, Scratch, binary, descen
 from tap import Tap
 
 
+FEW = 61234			# nobody else's
+
+
 def make_disk(scratch, name):
     def fill(top):
         images.make_common_tree(top)
@@ -354,6 +357,24 @@ def check_user(tap, scratch, disk):
             tap.ok(sock, "its socket is there", pluck.state_files())
 
 
+def check_few_processes(tap, scratch, disk):
+    """A user who may have few processes and threads: all of 20 disks are there, or a reason is."""
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        tap.skip("few processes", "needs root and setpriv")
+        return
+    uid = str(FEW)
+    disks = [w for i in range(20) for w in ("--disk", "d%d=%s" % (i, disk))]
+    program = public_copy(scratch)
+    for limit, fits in ((200, True), (40, False)):
+        prefix = ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", "prlimit", "--nproc=%d:%d" % (limit, limit)]
+        with Pluck(scratch, "run-few-%d" % limit, prefix=prefix, program=program, owner=FEW) as pluck:
+            r = pluck.run("list", *disks, "d19/raw")
+            if fits:
+                tap.ok(r.code == 0 and b"name" in r.out, "20 disks with %d processes and threads" % limit, r)
+            else:
+                tap.ok(r.code not in (0, "timeout") and b"Resource temporarily unavailable" in r.err, "with %d it says what is missing" % limit, r)
+
+
 def check_bad_environment(tap, scratch, disk):
     with Pluck(scratch, "run-bad", env={"PLUCK_LIBDIR": scratch.path}) as pluck:
         r = pluck.run("list", "--disk", "a=" + disk, "a/raw")
@@ -377,5 +398,6 @@ with Tap() as tap, Scratch() as scratch:
         check_frozen(tap, pluck, one)
     check_descriptors(tap, scratch, one)
     check_symlink(tap, scratch, one)
+    check_few_processes(tap, scratch, one)
     check_user(tap, scratch, one)
     check_bad_environment(tap, scratch, one)

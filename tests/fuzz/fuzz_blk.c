@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!size)
 		return 0;
-	if (!loop.epoll_fd && (loop_init(&loop) < 0 || pool_init(&pool, &loop) < 0))
+	if (!loop.epoll_fd && (loop_init(&loop) < 0 || pool_init(&pool, &loop, 3) < 0))
 		abort();
 	loop.stop = false;
 	disk.disk.raw = data[0] & 1;

@@ -57,7 +57,7 @@ static int setup(void **state)
 		return -1;
 	all.dev = st.st_dev;
 	all.ino = st.st_ino;
-	if (loop_init(&loop) < 0 || pool_init(&pool, &loop) < 0 || uplink_init(&up, &loop, link_fds[0]) < 0 ||
+	if (loop_init(&loop) < 0 || pool_init(&pool, &loop, 1) < 0 || uplink_init(&up, &loop, link_fds[0]) < 0 ||
 	    cache_init(&cache, ram, 1, 65536) < 0 || blk_init(&blk, &shared, &pool, 0, &all, qemu[0]) < 0 || blk_insert(&blk, &disk, fd, NULL) < 0)
 		return -1;
 	return vu_mem_set(&blk.port.vu.mem, &region, 1, NULL);

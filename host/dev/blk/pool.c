@@ -69,8 +69,7 @@ static void woken(struct loop_src *s, uint32_t events)
 	finish(p);
 }
 
-/* Where not all can be had, fewer do it. */
-static int start(struct pool *p)
+static int start(struct pool *p, unsigned int wanted)
 {
 	pthread_attr_t attr;
 	int r = -pthread_attr_init(&attr);
@@ -78,7 +77,7 @@ static int start(struct pool *p)
 	if (r < 0)
 		return r;
 	r = -pthread_attr_setstacksize(&attr, POOL_STACK_BYTES);
-	while (r == 0 && p->nr_threads < POOL_THREADS) {
+	while (r == 0 && p->nr_threads < wanted) {
 		r = -pthread_create(&p->thread[p->nr_threads], &attr, worker, p);
 		if (r == 0)
 			p->nr_threads++;
@@ -87,7 +86,7 @@ static int start(struct pool *p)
 	return p->nr_threads ? 0 : r;
 }
 
-int pool_init(struct pool *p, struct loop *loop)
+int pool_init(struct pool *p, struct loop *loop, unsigned int wanted)
 {
 	int r;
 
@@ -101,7 +100,7 @@ int pool_init(struct pool *p, struct loop *loop)
 	(void)pthread_cond_init(&p->idle, NULL);
 	r = loop_add(loop, &p->event, p->event_fd, EPOLLIN);
 	if (r == 0)
-		r = start(p);
+		r = start(p, wanted < POOL_THREADS_MAX ? wanted : POOL_THREADS_MAX);
 	if (r < 0) {
 		pool_fini(p);
 		return r;

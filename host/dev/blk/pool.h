@@ -8,7 +8,7 @@
 
 #include "host/dev/loop.h"
 
-#define POOL_THREADS 3
+#define POOL_THREADS_MAX 3
 #define POOL_STACK_BYTES (512u << 10)	/* a read needs little, and there may be sixty disks */
 
 /* Embedded in its owner, who keeps it until done() was called. */
@@ -22,7 +22,7 @@ struct pool {
 	struct loop *loop;
 	struct loop_src event;
 	int event_fd;
-	pthread_t thread[POOL_THREADS];
+	pthread_t thread[POOL_THREADS_MAX];
 	unsigned int nr_threads, nr_started;
 	pthread_mutex_t lock;
 	pthread_cond_t work, idle;
@@ -32,8 +32,12 @@ struct pool {
 	bool end;
 };
 
-/** pool_init() - start the threads, one at least; all run when it returns. Return: 0; negative errno. */
-int pool_init(struct pool *p, struct loop *loop);
+/**
+ * pool_init() - start the threads; all run when it returns
+ * @wanted: of them, at most POOL_THREADS_MAX. Where not all can be had, fewer do it, one at least.
+ * Return: 0; negative errno.
+ */
+int pool_init(struct pool *p, struct loop *loop, unsigned int wanted);
 void pool_fini(struct pool *p);
 
 void pool_submit(struct pool *p, struct pool_job *j);
