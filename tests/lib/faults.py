@@ -189,6 +189,33 @@ def small_fs(scratch, name, size):
     return path if r.returncode == 0 else None
 
 
+def quota_fs(scratch, name, limit):
+    """A Btrfs that holds so many bytes for its quota, or None."""
+    path, image = scratch.new_dir(name), scratch.join(name + ".img")
+    with open(image, "wb") as f:
+        f.truncate(200 << 20)
+    for argv in (["mkfs.btrfs", "-q", image], ["mount", "-o", "loop", image, path], ["btrfs", "quota", "enable", path],
+                 ["btrfs", "qgroup", "limit", str(limit), path]):
+        if subprocess.run(argv, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
+            if os.path.ismount(path):
+                subprocess.run(["umount", path], check=True)
+            return None
+    return path
+
+
+def check_quota(tap, pluck, faults):
+    path = quota_fs(faults.scratch, "quota", 131072)
+    if path is None:
+        tap.skip("a target with a quota", "this host makes no Btrfs with one")
+        return
+    out = os.path.join(path, "out")
+    r = pluck.run("extract", *faults.disk, "sda/raw/dir", out)
+    tap.ok(r.code == 7 and b"quota" in r.err.lower(), "a target whose quota is used up: exit code 7, and said so", r)
+    names = tree(out)
+    tap.ok(not [n for n in names if ".pluck-" in n] and "deeper/big" not in names, "no temporary and no partial file", names)
+    subprocess.run(["umount", path], check=True)
+
+
 def check_targets(tap, faults):
     scratch, disk = faults.scratch, faults.disk
     with Pluck(scratch, "targets") as pluck:
@@ -209,6 +236,7 @@ def check_targets(tap, faults):
             r = pluck.run("extract", *disk, "sda/raw/dir", full)
             tap.ok(r.code == 7, "a target that is read-only", r)
             subprocess.run(["umount", full], check=True)
+        check_quota(tap, pluck, faults)
         with open("/dev/full", "wb") as out:
             for args in (["list", *disk, "sda/raw"], ["extract", *disk, "sda/raw/dir/file1", "-"], ["status"]):
                 r = pluck.run(*args, stdout=out)
