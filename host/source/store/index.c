@@ -14,6 +14,11 @@
 
 #define PIECE_ENTRIES ((size_t)8192)
 
+static uint8_t *csum_of(struct index *x)
+{
+	return x->is_fixed ? x->fixed.csum : x->dynamic.csum;
+}
+
 static int read_head(int fd, size_t len, struct index *x, struct err *err)
 {
 	uint8_t head[INDEX_HEADER];
@@ -63,7 +68,7 @@ static int read_all(int fd, size_t len, struct index *x, struct err *err)
 		return r;
 	digest_begin(&sum);
 	r = read_entries(fd, x, &sum, err);
-	end = digest_end(&sum, x->is_fixed ? x->fixed.csum : x->dynamic.csum);
+	end = digest_end(&sum, csum_of(x));
 	if (r < 0 || end < 0)
 		return r < 0 ? r : err_set(err, end, "checksum");
 	if (x->is_fixed)
@@ -87,9 +92,9 @@ int index_read(int fd, size_t len, bool is_fixed, struct index *ret, struct err 
 	return r;
 }
 
-static int check_listed(const struct index *x, const struct store_file *f, struct err *err)
+static int check_listed(struct index *x, const struct store_file *f, struct err *err)
 {
-	if (f->has_csum && memcmp(x->is_fixed ? x->fixed.csum : x->dynamic.csum, f->csum, sizeof(f->csum)))
+	if (f->has_csum && memcmp(csum_of(x), f->csum, sizeof(f->csum)))
 		return err_text(err, -EBADMSG, "wrong checksum for file '%s'", f->name);
 	if (x->size_bytes != f->size)
 		return err_text(err, -EBADMSG, "wrong size for file '%s'", f->name);
